@@ -1,0 +1,36 @@
+# One image, built from Debian alone. BASE may be any Debian 12 or later with apt.
+ARG BASE=debian:12-slim
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY tools/lib/ tools/lib/
+RUN bash -c '. tools/lib/packages.sh && install_packages build'
+COPY CMakeLists.txt ./
+COPY cmake/ cmake/
+COPY include/ include/
+COPY src/ src/
+COPY static/ static/
+COPY tools/embed/ tools/embed/
+RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCARILLON_TESTS=OFF \
+    && cmake --build build --target carillon \
+    && bash -c '. tools/lib/packages.sh && runtime_packages build/carillon' > runtime-packages \
+    && cat runtime-packages
+
+FROM ${BASE}
+COPY --from=build /src/runtime-packages /tmp/runtime-packages
+RUN apt-get update \
+    && xargs env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends < /tmp/runtime-packages \
+    && rm -rf /var/lib/apt/lists/* /tmp/runtime-packages
+COPY --from=build /src/build/carillon /usr/local/bin/carillon
+
+LABEL org.opencontainers.image.title="Carillon" \
+      org.opencontainers.image.description="A real-time multi-tenant event feed server" \
+      org.opencontainers.image.licenses="MIT"
+
+# No root, and nothing is written: run it with a read-only root and without capabilities.
+USER 10001:10001
+EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/carillon"]
+# In here the container's network is the border, so the server listens on every address of it and asks nobody for a
+# credential. Publish the port on a trusted network only, or give another --auth.
+CMD ["--host", "0.0.0.0", "--port", "8080", "--auth", "open", "--store", "memory:"]

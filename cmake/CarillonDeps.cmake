@@ -1,0 +1,12 @@
+# What the project stands on. Everything with a pkg-config file is found by it; the rest has a Find module here.
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(Llhttp 8.1 REQUIRED)
+pkg_check_modules(Uv REQUIRED IMPORTED_TARGET libuv>=1.44)
+pkg_check_modules(Ck REQUIRED IMPORTED_TARGET ck>=0.7)
+pkg_check_modules(Jansson REQUIRED IMPORTED_TARGET jansson>=2.14)
+pkg_check_modules(Yaml REQUIRED IMPORTED_TARGET yaml-0.1)

@@ -1,0 +1,26 @@
+# car_floor(name DEPENDS targets...): the static library carillon_<name> out of src/<name>/ and its rooms. main.c is
+# left out: it belongs to the executable. A floor without sources is there all the same, as an empty interface.
+function(car_floor name)
+  cmake_parse_arguments(PARSE_ARGV 1 floor "" "" "DEPENDS")
+  set(root "${PROJECT_SOURCE_DIR}/src/${name}")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${root}/*.c")
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  if(sources)
+    add_library(carillon_${name} STATIC ${sources})
+    target_include_directories(carillon_${name} PRIVATE "${root}" "${PROJECT_SOURCE_DIR}/src")
+    target_include_directories(carillon_${name} PUBLIC "${PROJECT_SOURCE_DIR}/include")
+    target_link_libraries(carillon_${name} PUBLIC ${floor_DEPENDS} PRIVATE carillon_flags)
+  else()
+    add_library(carillon_${name} INTERFACE)
+    target_link_libraries(carillon_${name} INTERFACE ${floor_DEPENDS})
+  endif()
+endfunction()
+
+# The files of static/ go into the binary through the floor that serves them.
+function(car_embed_dashboard target)
+  include(EmbedStatic OPTIONAL RESULT_VARIABLE found)
+  get_target_property(kind ${target} TYPE)
+  if(found AND kind STREQUAL "STATIC_LIBRARY")
+    car_embed_static(${target})
+  endif()
+endfunction()

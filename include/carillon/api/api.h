@@ -1,0 +1,27 @@
+#ifndef CARILLON_API_API_H
+#define CARILLON_API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/guard/auth.h"
+#include "carillon/net/http_conn.h"
+
+struct car_config;
+struct car_feed;
+struct car_net;
+
+/* What the resources need. Filled before the workers run, never changed while they do. */
+struct car_api {
+    const struct car_config *config;
+    struct car_feed *feed;
+    struct car_net *net;
+    struct car_auth auth;
+    const char *version;
+    uint64_t started_us; /* car_clock_mono_us */
+};
+
+/* Answers requests; its `app` is a struct car_api. */
+extern const struct car_http_app car_api_app;
+
+#endif

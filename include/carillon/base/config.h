@@ -1,0 +1,68 @@
+#ifndef CARILLON_BASE_CONFIG_H
+#define CARILLON_BASE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "carillon/base/log.h"
+#include "carillon/base/options.h"
+
+/* Who may come in. Never zero once the flags were parsed. */
+enum car_auth_mode {
+    CAR_AUTH_UNSET, /* only while parsing: nobody named a mode */
+    CAR_AUTH_OPEN,
+    CAR_AUTH_TOKEN, /* refused by this version */
+    CAR_AUTH_KEY,   /* refused by this version */
+};
+
+enum car_durability {
+    CAR_DURABILITY_COMMIT,  /* 201 means committed to disk */
+    CAR_DURABILITY_RELAXED, /* 201 at once, disk within 100 ms */
+};
+
+/*
+ * The settings of the process: plain data, filled by one thread before the others start, then read by all and changed
+ * by none. A reload fills another one. Durations are milliseconds, sizes bytes. The struct owns its strings.
+ */
+struct car_config {
+    /* Listening. */
+    char *host;       /* an address or a name, without brackets; never NULL */
+    uint16_t port;    /* 0: any free one */
+    uint32_t threads; /* workers, at least 1 */
+    uint32_t max_connections;
+    uint32_t drain_timeout_ms; /* 0: do not wait */
+
+    /* Who is asking. */
+    enum car_auth_mode auth;
+    struct car_strings tenants; /* valid ids, each once; those that exist from the start; may be empty */
+    bool auto_tenants;
+    uint32_t max_tenants;            /* at least tenants.count */
+    struct car_strings cors_origins; /* "*", or lower-case scheme://host[:port] without the scheme's default port */
+
+    /* Events. */
+    char *store; /* "memory:" */
+    enum car_durability durability;
+    uint32_t buffer_size;       /* events kept in memory for each tenant, at least 1 */
+    uint32_t max_message_chars; /* characters (code points), at least 1 */
+    size_t max_body_bytes;      /* at least 1 */
+
+    /* Connections. */
+    uint32_t request_timeout_ms; /* a request's arrival, from its first byte to its last */
+    uint32_t idle_timeout_ms;    /* a kept-alive connection between two requests */
+    uint32_t ping_interval_ms;
+    uint32_t ping_timeout_ms;
+    uint32_t sse_keepalive_ms;
+
+    /* The log. */
+    enum car_log_format log_format;
+    enum car_log_level log_level;
+    bool log_payloads;
+
+    char *config_file; /* NULL where there is none */
+};
+
+/* Frees the strings and lists and zeroes the struct; a zeroed one is allowed. */
+void car_config_free(struct car_config *config);
+
+#endif

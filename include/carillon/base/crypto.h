@@ -1,0 +1,17 @@
+#ifndef CARILLON_BASE_CRYPTO_H
+#define CARILLON_BASE_CRYPTO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* SHA-1 (only where a protocol asks for it: RFC 6455, section 4.2.2). */
+void car_sha1(const void *bytes, size_t len, uint8_t out[20]);
+void car_sha256(const void *bytes, size_t len, uint8_t out[32]);
+
+/* Fills with bytes from libcrypto's generator; aborts where there are none, which cannot happen on a sane system. */
+void car_random(void *out, size_t len);
+
+/* Standard base64 with padding (RFC 4648, section 4). Writes 4 * ((len + 2) / 3) characters, no NUL; returns how many. */
+size_t car_base64_write(const void *bytes, size_t len, char *out);
+
+#endif

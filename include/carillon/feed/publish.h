@@ -1,0 +1,32 @@
+#ifndef CARILLON_FEED_PUBLISH_H
+#define CARILLON_FEED_PUBLISH_H
+
+#include "carillon/runtime/mailbox.h"
+
+struct car_event;
+struct car_tenant;
+struct car_worker;
+
+/*
+ * One event on its way into the log. Embedded in whatever waits for the answer, which keeps it alive until `done`.
+ */
+struct car_publish {
+    /* set by the caller */
+    struct car_tenant *tenant;
+    struct car_event *event; /* not sealed; `done` gets it sealed, and owns its reference */
+    void (*done)(struct car_publish *publish);
+
+    /* the feed's, until `done` */
+    struct car_worker *worker;
+    struct car_note note;
+    int status; /* for `done`: 0 the event is in the log; negative it is not and never will be */
+};
+
+/*
+ * Enqueues into the tenant's inlet. 0: `done` will be called exactly once on this worker's thread, perhaps before this
+ * returns. CAR_EFULL where the inlet is full and CAR_ENOMEM: nothing happened, and `done` is not called. On a worker's
+ * thread; events of one thread and tenant keep their order.
+ */
+int car_publish(struct car_publish *publish, struct car_worker *worker);
+
+#endif

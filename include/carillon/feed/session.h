@@ -1,0 +1,74 @@
+#ifndef CARILLON_FEED_SESSION_H
+#define CARILLON_FEED_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/feed/wire.h"
+#include "carillon/runtime/task.h"
+
+struct car_blob;
+struct car_lane;
+struct car_session;
+struct car_tenant;
+struct car_worker;
+
+/* How the feed sees a subscriber; the transport implements it. On the session's worker. None of them may leave the
+ * session's lane at once: a connection that ends does so after the call. */
+struct car_session_ops {
+    /* Takes a reference to the bytes and returns true; or false where the peer reads too slowly to take more now: then
+     * the transport calls car_session_resume when it can. */
+    bool (*offer)(struct car_session *session, struct car_blob *bytes);
+    /* The events from `from` to `to` were asked for and have been forgotten. */
+    void (*gap)(struct car_session *session, uint64_t from, uint64_t to);
+    /* The peer fell behind all that is kept. true where the transport told it of the gap and goes on; false where it
+     * closes. */
+    bool (*too_slow)(struct car_session *session, uint64_t from, uint64_t to);
+};
+
+enum car_session_state {
+    CAR_SESSION_DETACHED,
+    CAR_SESSION_ATTACHED, /* of a lane, not started */
+    CAR_SESSION_LIVE,     /* at the lane's position: fan-out serves it */
+    CAR_SESSION_BEHIND,   /* reads from the history until it has caught up */
+    CAR_SESSION_ENDED,    /* still attached, gets nothing more */
+};
+
+/*
+ * A subscriber: a position in its tenant's log. Embedded in a connection's state; belongs to the worker's thread, to one
+ * tenant for life. Zero-initialised is detached.
+ */
+struct car_session {
+    struct car_session *next, **pprev; /* among its lane's live sessions */
+    struct car_lane *lane;
+    const struct car_session_ops *ops;
+    uint64_t position; /* the last seq handed to the transport */
+    struct car_task catch_up;
+    enum car_wire wire : 8;
+    enum car_session_state state : 8;
+    bool joining : 1; /* has not been live yet: what is missing was forgotten before the peer could be too slow */
+};
+
+/* Where a subscriber wants to begin. */
+struct car_cursor {
+    uint64_t seq; /* the last one it has */
+    bool foreign; /* it comes from another log: there is a gap, then everything */
+};
+
+/* Joins the tenant's lane on this worker, creating it where this is the first. 0 and *newest, the seq that the session
+ * is in step with; CAR_ENOMEM. Nothing is offered before car_session_start. */
+int car_session_attach(struct car_session *session, struct car_worker *worker, struct car_tenant *tenant,
+                       uint64_t *newest);
+
+/* Begins: just after cursor->seq, or live only where `cursor` is NULL. In the same callback as the attach. */
+void car_session_start(struct car_session *session, const struct car_cursor *cursor);
+
+/* The transport can take more. */
+void car_session_resume(struct car_session *session);
+
+/* Leaves; the session offers nothing more and may be freed. Nothing where it is detached. */
+void car_session_detach(struct car_session *session);
+
+struct car_tenant *car_session_tenant(const struct car_session *session);
+
+#endif

@@ -1,0 +1,52 @@
+#ifndef CARILLON_FEED_TENANT_H
+#define CARILLON_FEED_TENANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "carillon/base/span.h"
+
+struct car_event;
+struct car_reader;
+
+#define CAR_TENANT_ID_MAX 64
+
+/*
+ * A tenant: its id, its rings, its newest events. An idle one costs this struct and its place in the registry; rings and
+ * history come with the first event, a lane with the first subscriber of a worker. Lives as long as the registry.
+ */
+struct car_tenant;
+
+/* Whether the text is a tenant's id: [A-Za-z0-9][A-Za-z0-9._-]{0,63}. */
+bool car_tenant_id_ok(struct car_span id);
+
+/* A new tenant with that id (car_tenant_id_ok). NULL where memory ran out. */
+struct car_tenant *car_tenant_new(struct car_span id);
+
+/* All threads have ended, or nobody has seen it. Nulls the pointer. */
+void car_tenant_free(struct car_tenant **tenant);
+
+/* Borrowed for the tenant's life. NUL-terminated. Any thread, like all below. */
+struct car_span car_tenant_id(const struct car_tenant *tenant);
+
+int64_t car_tenant_created_ms(const struct car_tenant *tenant);
+
+/* The newest seq; 0 before the first event. */
+uint64_t car_tenant_newest(const struct car_tenant *tenant);
+
+/* The first seq that readers may ask for, with `keep` events kept; newest + 1 while there is none. */
+uint64_t car_tenant_oldest(const struct car_tenant *tenant, uint32_t keep);
+
+/* Open sessions. */
+unsigned car_tenant_connections(const struct car_tenant *tenant);
+
+/* Events a second, over the last minute. */
+double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms);
+
+/* As car_history_read and car_history_find. */
+size_t car_tenant_read(struct car_tenant *tenant, struct car_reader *reader, uint64_t seq, struct car_event **out,
+                       size_t max);
+uint64_t car_tenant_find(struct car_tenant *tenant, struct car_reader *reader, struct car_span id);
+
+#endif

@@ -1,0 +1,103 @@
+#ifndef CARILLON_NET_CONN_H
+#define CARILLON_NET_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/runtime/task.h"
+#include "carillon/runtime/timer.h"
+
+struct car_blob;
+struct car_conn;
+struct car_net_local;
+struct car_out;
+struct car_worker;
+
+/* While more than this waits to be written, the connection is not read from. */
+#define CAR_CONN_HIGH_WATER (256u << 10)
+
+/* The protocol that a connection speaks at the moment. On the connection's worker. */
+struct car_conn_ops {
+    /* Bytes have arrived; they are scratch until it returns how many it took. What it left is held and offered again
+     * after car_conn_continue, and when what waited to be written has gone out; nothing is read meanwhile. */
+    size_t (*input)(struct car_conn *conn, char *bytes, size_t len);
+    /* The peer sends nothing more. */
+    void (*eof)(struct car_conn *conn);
+    /* Everything that waited has been written, after car_conn_write made somebody wait (car_conn_is_full). */
+    void (*drained)(struct car_conn *conn);
+    /* The timer (car_conn_wake_at) has gone off. */
+    void (*wake)(struct car_conn *conn);
+    /* The server is going away: say good-bye, and finish. */
+    void (*leave)(struct car_conn *conn);
+    /* The connection is closed: free `proto`. The last call. */
+    void (*ended)(struct car_conn *conn);
+};
+
+/*
+ * A TCP connection. Lives and dies on one worker. Output is a list of shared blobs, written once at the end of the
+ * loop's turn; what the socket does not take is queued with libuv, and the connection is `full` until it has gone.
+ */
+struct car_conn {
+    uv_tcp_t tcp;
+    const struct car_conn_ops *ops;
+    void *proto;       /* the protocol's state */
+    const void *owner; /* whose bytes may go out: a tenant, or NULL for nobody's in particular */
+    struct car_worker *worker;
+    struct car_conn *next, **pprev; /* among the worker's connections */
+    struct car_timer timer;
+    uint64_t wake_at; /* in uv_now's milliseconds */
+    struct car_task turn;
+    struct car_out *out;     /* waits for the end of the turn */
+    struct car_out *writing; /* waits for the socket */
+    struct car_buf *held;    /* input that the protocol left */
+    bool reading : 1;
+    bool full : 1;     /* somebody waits for `drained` */
+    bool resume : 1;   /* held input may go on */
+    bool finishing : 1;
+    bool shut : 1;     /* our end is closed, the peer's is not yet */
+    bool closing : 1;
+    bool saw_eof : 1;
+};
+
+/* Takes over an accepted socket, also where it fails (then it is closed). The protocol starts with `ops`, and gets the
+ * connection's `proto` set to NULL. On the worker's thread. 0, CAR_ENOMEM or a UV_E… code. */
+int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops, struct car_conn **out);
+
+/*
+ * The last function before the socket. Takes a reference to the bytes, which are written at the end of the turn. A blob
+ * tagged with an owner other than the connection's is refused: the connection is closed at once and the fault counted.
+ * false where nothing will be written. Never blocks, never fails for slowness: whoever writes much asks
+ * car_conn_is_full first.
+ */
+bool car_conn_write(struct car_conn *conn, struct car_blob *blob);
+
+/* A copy of some bytes that belong to nobody in particular. */
+bool car_conn_write_copy(struct car_conn *conn, const void *bytes, size_t len);
+
+/* Whether the socket is behind. true promises a later call of `drained`, unless the connection ends. */
+bool car_conn_is_full(struct car_conn *conn);
+
+/* Bytes handed to car_conn_write that the socket has not taken. */
+size_t car_conn_pending(const struct car_conn *conn);
+
+/* Offers held input again, at the end of the turn. */
+void car_conn_continue(struct car_conn *conn);
+
+/* Lets `wake` be called `ms` from now, in place of whatever was set before. */
+void car_conn_wake_in(struct car_conn *conn, uint64_t ms);
+void car_conn_wake_never(struct car_conn *conn);
+
+/* Writes what waits, closes our end, and waits a little for the peer's, throwing away what it sends: an answer would be
+ * lost where input is left unread (RFC 9112, section 9.6). */
+void car_conn_finish(struct car_conn *conn);
+
+/* Closes at once. `ended` comes later, from the loop. Harmless when repeated. */
+void car_conn_close(struct car_conn *conn);
+
+/* Milliseconds, the loop's idea of now. */
+uint64_t car_conn_now(const struct car_conn *conn);
+
+#endif

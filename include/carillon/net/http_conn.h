@@ -1,0 +1,62 @@
+#ifndef CARILLON_NET_HTTP_CONN_H
+#define CARILLON_NET_HTTP_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/proto/http.h"
+
+struct car_blob;
+struct car_conn;
+struct car_conn_ops;
+struct car_worker;
+
+#define CAR_REQUEST_ID_MAX 64
+
+/*
+ * One request and its answer. Made when the headers are in, gone once it is answered; where the answer takes longer
+ * than the connection lives, it stays for whoever holds it, and answering does nothing.
+ *
+ * Belongs to the connection's worker. A connection has one at a time: the next request is read when this one is
+ * answered, so answers cannot overtake each other.
+ */
+struct car_exchange {
+    struct car_worker *worker;
+    struct car_conn *conn; /* NULL once the connection has gone */
+    const void *owner;     /* whose bytes the answer may hold: the tenant that was asked as, once it is known */
+    enum car_http_method verb;
+    bool keep_alive; /* after the answer; the answerer may turn it off, and says so in its headers */
+    bool answered;
+    bool http10;
+    char request_id[CAR_REQUEST_ID_MAX + 1];
+    struct car_buf headers; /* header lines that go with every answer of this exchange */
+};
+
+/* Who answers. On the connection's worker. */
+struct car_http_app {
+    /* The headers of a request are in: fill request_id and headers. `req` lives for the call. */
+    void (*begin)(void *app, struct car_exchange *exchange, const struct car_http_request *req);
+    /* The request is whole: answer it now or later, exactly once (car_exchange_finish or car_exchange_switch). */
+    void (*request)(void *app, struct car_exchange *exchange, const struct car_http_request *req);
+    /* The request is not acceptable (`status` is 4xx or 5xx): answer it now; the connection then ends. `begin` was not
+     * called where the headers never became whole. */
+    void (*refuse)(void *app, struct car_exchange *exchange, int status, const char *why);
+};
+
+/* The protocol that a new connection starts with. Takes the socket over. `over_limit`: it is answered 503 at once, and
+ * ends. On the worker's thread. */
+void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit);
+
+/* Answers with a whole response, head and body, and ends the exchange: it may be freed by the call. Takes a reference to
+ * the blob; NULL (out of memory) closes the connection. */
+void car_exchange_finish(struct car_exchange *exchange, struct car_blob *response);
+
+/*
+ * Turns the connection over to another protocol, and ends the exchange. `proto` becomes the connection's; bytes behind
+ * the request go to the new protocol's `input`. Returns the connection; NULL where it has gone, and then `proto` is
+ * still the caller's. Only from within `request`.
+ */
+struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto);
+
+#endif

@@ -1,0 +1,59 @@
+#ifndef CARILLON_NET_NET_H
+#define CARILLON_NET_NET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "carillon/runtime/mailbox.h"
+
+struct car_conn;
+struct car_deflater;
+struct car_http_app;
+struct car_inflater;
+struct car_out;
+struct car_worker;
+
+/* What all connections share. Filled before the workers run, never changed while they do, but for the atomics. */
+struct car_net {
+    const struct car_http_app *app; /* who answers requests */
+    void *app_data;
+    size_t max_body;           /* bytes of a request's body, or of a WebSocket message */
+    uint32_t request_timeout_ms; /* a request's arrival, from its first byte to its last */
+    uint32_t idle_timeout_ms;    /* between two requests; and how long a response may make no progress */
+    uint32_t ping_interval_ms;
+    uint32_t ping_timeout_ms;
+    uint32_t sse_keepalive_ms;
+    atomic_bool draining;
+};
+
+/* What the connections of one worker share. Owner: the worker's thread; other threads read the atomics. */
+struct car_net_local {
+    struct car_net *net;
+    struct car_worker *worker;
+    struct car_conn *conns;
+    struct car_inflater *inflater;
+    struct car_deflater *deflater;
+    struct car_out *spare; /* output lists that are not in use */
+    unsigned spare_count;
+    struct car_note drain_note;
+    atomic_uint_fast64_t refused_writes; /* bytes of one owner that were about to go to another's connection */
+};
+
+/* Ties the net to a worker that does not run yet. 0 or CAR_ENOMEM. */
+int car_net_attach(struct car_net *net, struct car_worker *worker);
+
+/* The worker's thread has ended, and its connections with it. */
+void car_net_detach(struct car_worker *worker);
+
+/* Makes the worker's connections say good-bye: each protocol ends in its own way, what is in flight is finished. Once a
+ * worker. Any thread. */
+void car_net_drain(struct car_worker *worker);
+
+/* Closes the worker's connections as they are. On the worker's thread. */
+void car_net_abort(struct car_worker *worker);
+
+struct car_net_local *car_net_local(const struct car_worker *worker);
+
+#endif

@@ -1,0 +1,61 @@
+#ifndef CARILLON_NET_WS_CONN_H
+#define CARILLON_NET_WS_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "carillon/base/span.h"
+#include "carillon/proto/ws.h"
+#include "carillon/proto/ws_handshake.h"
+
+struct car_blob;
+struct car_conn;
+struct car_exchange;
+struct car_http_request;
+struct car_ws;
+
+/* What a WebSocket is for. On its worker. */
+struct car_ws_ops {
+    /* A whole message; the bytes are scratch until it returns. */
+    void (*message)(struct car_ws *ws, enum car_ws_opcode op, char *data, size_t len);
+    /* The socket takes more again, after car_ws_is_full. */
+    void (*drained)(struct car_ws *ws);
+    /* The connection has ended: free what embeds the WebSocket. The last call. */
+    void (*ended)(struct car_ws *ws);
+};
+
+/* A connection that speaks WebSocket (RFC 6455). Embedded by its user. Belongs to the connection's worker. */
+struct car_ws {
+    struct car_conn *conn;
+    const struct car_ws_ops *ops;
+    struct car_ws_parser parser;
+    uint64_t stuck_at;      /* what the socket had not taken when it was last looked at */
+    uint8_t deflate_bits;   /* the window to compress with; 0 where permessage-deflate was not agreed */
+    bool awaiting_pong : 1; /* a ping is out, and nothing has come since */
+    bool closing : 1;       /* a close frame has been sent */
+};
+
+/* Whether the request is a sound opening handshake (RFC 6455, section 4.2.1). 0, or the status to refuse it with: 426
+ * (the answer then says Sec-WebSocket-Version: 13) or 400, and a static reason. */
+int car_ws_check(const struct car_http_request *req, const char **why);
+
+/* Accepts the handshake of a request that car_ws_check found sound, and ends the exchange. `ws` is zeroed by the caller.
+ * false where the connection has gone or memory ran out: nothing will be called, and the memory is still the caller's.
+ * Otherwise the WebSocket can be sent to at once, and what came with the handshake is read when `request` returns. */
+bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct car_http_request *req,
+                 const struct car_ws_ops *ops);
+
+/* Sends ready frames. false where the connection is ending. */
+bool car_ws_send_frames(struct car_ws *ws, struct car_blob *frames);
+
+/* Sends one message whose bytes are `owner`'s; compressed where that was agreed and pays. */
+bool car_ws_send(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload);
+
+/* Whether the peer reads too slowly for more; true promises `drained`. */
+bool car_ws_is_full(struct car_ws *ws);
+
+/* Sends a close frame, and ends the connection when the peer has answered it or had time to. */
+void car_ws_close(struct car_ws *ws, unsigned code, const char *reason);
+
+#endif

@@ -1,0 +1,63 @@
+#ifndef CARILLON_RUNTIME_WORKER_H
+#define CARILLON_RUNTIME_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "carillon/runtime/mailbox.h"
+#include "carillon/runtime/task.h"
+#include "carillon/runtime/timer.h"
+
+struct car_reader;
+struct car_reclaim;
+
+#define CAR_READ_SIZE (64u << 10)
+
+/*
+ * One worker: a thread, its loop, and all that the thread uses without sharing. Everything that serves a connection
+ * hangs off the connection's worker.
+ *
+ * Owner: the worker's thread. Other threads may use `mailbox` (post), `connections` and the fields that never change.
+ */
+struct car_worker {
+    /* never change after car_worker_open */
+    unsigned id; /* 0, 1, 2 … */
+
+    /* any thread */
+    struct car_mailbox mailbox;
+    atomic_uint connections; /* dealt to this worker and not gone yet: the listener adds, the worker takes away */
+
+    /* the worker's thread only */
+    uv_loop_t loop;
+    uv_thread_t thread;
+    bool started;
+    struct car_wheel *wheel;
+    struct car_reader *reader;
+    struct car_tasks tasks;
+    struct car_timer reclaim_timer;
+    void *net;                    /* what this worker's connections share; the net floor's */
+    void *feed;                   /* what this worker's lanes share; the feed floor's */
+    char read_buf[CAR_READ_SIZE]; /* all connections read into it: a quiet one holds no buffer */
+};
+
+/* Makes a worker that does not run yet. 0 or a negative code, and then nothing is left behind. */
+int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *reclaim);
+
+/* Starts the thread, which runs the loop until car_worker_stop. 0 or a UV_E… code. */
+int car_worker_start(struct car_worker *worker);
+
+/* Asks the loop to end: the worker's own handles close, and the thread returns when no other is left. On the worker's
+ * thread. */
+void car_worker_stop(struct car_worker *worker);
+
+/* Waits for the thread to end; where it was never started, closes the worker's handles. Not on the worker's thread. */
+void car_worker_join(struct car_worker *worker);
+
+/* Frees a worker that was joined, and nulls the pointer. */
+void car_worker_close(struct car_worker **worker);
+
+/* The worker whose thread this is; NULL on any other thread. */
+struct car_worker *car_worker_self(void);
+
+#endif

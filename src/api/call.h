@@ -1,0 +1,37 @@
+#ifndef CARILLON_API_CALL_H
+#define CARILLON_API_CALL_H
+
+#include "carillon/api/api.h"
+#include "carillon/guard/auth.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/proto/http.h"
+
+/* One request on its way through a resource; lives for the handler's call. What outlives it keeps the exchange. */
+struct car_call {
+    struct car_api *api;
+    struct car_exchange *exchange; /* ends when it is answered */
+    struct car_worker *worker;
+    const struct car_http_request *req;
+    struct car_span path;    /* decoded */
+    struct car_span id;      /* what stands for {id} in the route; absent where there is none */
+    struct car_identity who; /* for routes that want a tenant */
+};
+
+/* A resource's function: answers the exchange, now or later. */
+typedef void car_handler(struct car_call *call);
+
+car_handler car_event_publish;
+car_handler car_event_list;
+car_handler car_event_get;
+car_handler car_event_stats;
+car_handler car_event_stream;
+car_handler car_live_open;
+car_handler car_tenant_list;
+car_handler car_health;
+car_handler car_livez;
+car_handler car_readyz;
+
+/* Answers from the embedded files; false where there is none of that path. */
+bool car_file_answer(struct car_call *call);
+
+#endif

@@ -1,0 +1,24 @@
+#ifndef CARILLON_API_EVENT_ARRAY_H
+#define CARILLON_API_EVENT_ARRAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/base/buf.h"
+
+struct car_reader;
+struct car_tenant;
+
+/* No array holds more bytes of events than about this, whatever their number. */
+#define CAR_EVENT_ARRAY_BYTES (8u << 20)
+
+/* Appends the events from `first` to `last` as a JSON array, at most `limit`, oldest first. Returns whether some were left
+ * out at the end. */
+bool car_event_array(struct car_buf *out, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
+                     uint64_t last, uint64_t limit);
+
+/* The same, but where they are too many bytes the oldest are left out. */
+void car_event_array_latest(struct car_buf *out, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
+                            uint64_t last);
+
+#endif

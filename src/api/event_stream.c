@@ -1,0 +1,133 @@
+#include <stdlib.h>
+
+#include "carillon/api/api.h"
+#include "carillon/base/buf.h"
+#include "carillon/base/log.h"
+#include "carillon/feed/session.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/net/sse_conn.h"
+#include "carillon/proto/sse.h"
+#include "carillon/runtime/worker.h"
+
+#include "call.h"
+#include "join.h"
+#include "respond.h"
+
+/* A subscriber over Server-Sent Events. Belongs to its worker; lives as long as the connection. */
+struct stream {
+    struct car_sse sse; /* first: the connection's handlers get it */
+    struct car_session session;
+};
+
+static struct stream *of_session(struct car_session *session) {
+    return (struct stream *)((char *)session - offsetof(struct stream, session));
+}
+
+static bool offer(struct car_session *session, struct car_blob *events) {
+    struct stream *stream = of_session(session);
+    return !car_sse_is_full(&stream->sse) && car_sse_send(&stream->sse, events);
+}
+
+static void gap(struct car_session *session, uint64_t from, uint64_t to) {
+    struct car_buf data = CAR_BUF_INIT;
+    struct car_buf out = CAR_BUF_INIT;
+    car_buf_printf(&data, "{\"from\":%llu,\"to\":%llu}", (unsigned long long)from, (unsigned long long)to);
+    (void)car_sse_event(&out, car_span_of(NULL, 0), CAR_SPAN("gap"), car_buf_view(&data));
+    if (!out.failed) {
+        car_sse_send_copy(&of_session(session)->sse, car_buf_view(&out));
+    }
+    car_buf_free(&data);
+    car_buf_free(&out);
+}
+
+/* There is no close code to say it with: the stream tells of the gap and goes on. */
+static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
+    gap(session, from, to);
+    return true;
+}
+
+static const struct car_session_ops SESSION_OPS = {.offer = offer, .gap = gap, .too_slow = too_slow};
+
+static void on_drained(struct car_sse *sse) {
+    car_session_resume(&((struct stream *)sse)->session);
+}
+
+static void on_ended(struct car_sse *sse) {
+    struct stream *stream = (struct stream *)sse;
+    car_session_detach(&stream->session);
+    free(stream);
+}
+
+static const struct car_sse_ops SSE_OPS = {.drained = on_drained, .ended = on_ended};
+
+static void add(struct car_buf *out, const char *event, struct car_span id, struct car_buf *data) {
+    car_buf_char(data, '}');
+    (void)car_sse_event(out, id, car_span_cstr(event), car_buf_view(data));
+    data->len = 0;
+}
+
+/* The first events. They carry an id where the subscriber is up to date with them, so that one that comes back before the
+ * next event misses none. */
+static void greet(struct car_call *call, struct stream *stream, const struct car_join *join, uint64_t newest) {
+    struct car_buf data = CAR_BUF_INIT;
+    struct car_buf id = CAR_BUF_INIT;
+    struct car_buf out = CAR_BUF_INIT;
+    if (!join->has_cursor) {
+        car_buf_u64(&id, newest);
+    }
+    car_buf_char(&data, '{');
+    car_join_established(&data, call, newest);
+    add(&out, "connection_established", car_buf_view(&id), &data);
+    if (join->has_snapshot) {
+        car_buf_char(&data, '{');
+        car_join_snapshot(&data, call, join->snapshot, newest);
+        add(&out, "snapshot", car_buf_view(&id), &data);
+    }
+    if (out.failed || data.failed || !car_sse_send_copy(&stream->sse, car_buf_view(&out))) {
+        car_sse_finish(&stream->sse);
+    }
+    car_buf_free(&data);
+    car_buf_free(&id);
+    car_buf_free(&out);
+}
+
+static void open_stream(struct car_call *call, struct stream *stream, const struct car_join *join) {
+    struct car_exchange *exchange = call->exchange;
+    struct car_worker *worker = call->worker;
+    uint64_t newest = 0;
+    stream->session.ops = &SESSION_OPS;
+    stream->session.wire = CAR_WIRE_SSE;
+    if (car_session_attach(&stream->session, worker, call->who.tenant, &newest) != 0) {
+        car_respond_problem(exchange, 503, "out of memory", NULL, NULL);
+        free(stream);
+        return;
+    }
+    if (!car_sse_open(&stream->sse, exchange, &SSE_OPS)) {
+        car_session_detach(&stream->session);
+        free(stream);
+        return;
+    }
+    struct car_span tenant = car_tenant_id(call->who.tenant);
+    car_log_info("tenant %.*s: event stream established", (int)tenant.len, tenant.ptr);
+    greet(call, stream, join, newest);
+    car_session_start(&stream->session, join->has_cursor ? &join->cursor : NULL);
+}
+
+void car_event_stream(struct car_call *call) {
+    struct car_join join;
+    const char *why = NULL;
+    if (car_join_read(call, true, &join, &why) != 0) {
+        car_respond_problem(call->exchange, 400, why, NULL, NULL);
+        return;
+    }
+    if (call->exchange->verb == CAR_HTTP_HEAD) {
+        car_respond(call->exchange, &(struct car_response){.status = 200, .type = "text/event-stream"});
+        return;
+    }
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream) {
+        car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
+        return;
+    }
+    open_stream(call, stream, &join);
+}

@@ -1,0 +1,80 @@
+#include "join.h"
+
+#include "carillon/api/api.h"
+#include "carillon/base/clock.h"
+#include "carillon/base/err.h"
+#include "carillon/base/uuid.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/proto/http.h"
+#include "carillon/runtime/worker.h"
+
+#include "call.h"
+#include "event_array.h"
+#include "query.h"
+
+/* Last-Event-ID, as the header or as the parameter: the seq that the stream's `id` fields had. */
+static int read_last_event_id(struct car_call *call, uint64_t *seq, const char **why) {
+    size_t count = 0;
+    struct car_span header = car_http_header_get(call->req, "Last-Event-ID", &count);
+    if (count == 0 || header.len == 0) {
+        return car_query_u64(call->req->query, "last_event_id", 0, INT64_MAX, seq, why);
+    }
+    if (count > 1 || car_span_u64(header, INT64_MAX, seq) != 0) {
+        *why = "Last-Event-ID is not the id of an event of this stream";
+        return CAR_EINVAL;
+    }
+    return 0;
+}
+
+static int read_epoch(struct car_call *call, bool *foreign, const char **why) {
+    struct car_buf epoch = CAR_BUF_INIT;
+    int err = car_query_text(call->req->query, "epoch", &epoch, why);
+    *foreign = !err && !car_span_eq(car_buf_view(&epoch), car_span_cstr(call->api->feed->epoch));
+    car_buf_free(&epoch);
+    return err;
+}
+
+int car_join_read(struct car_call *call, bool last_event_id, struct car_join *join, const char **why) {
+    *join = (struct car_join){0};
+    int cursor = last_event_id ? read_last_event_id(call, &join->cursor.seq, why) : CAR_ENOENT;
+    if (cursor == CAR_ENOENT) {
+        cursor = car_query_since(call, &join->cursor.seq, why);
+    }
+    int snapshot = car_query_u64(call->req->query, "snapshot", 0, CAR_SNAPSHOT_MAX, &join->snapshot, why);
+    int epoch = read_epoch(call, &join->cursor.foreign, why);
+    if (cursor == CAR_EINVAL || snapshot == CAR_EINVAL || epoch == CAR_EINVAL) {
+        return CAR_EINVAL;
+    }
+    join->has_cursor = cursor == 0;
+    join->has_snapshot = snapshot == 0 && !join->has_cursor;
+    /* A seq that this log has not come to is another log's, with or without its name. */
+    if (join->cursor.seq > car_tenant_newest(call->who.tenant)) {
+        join->cursor.foreign = true;
+    }
+    return 0;
+}
+
+void car_join_established(struct car_buf *out, const struct car_call *call, uint64_t newest) {
+    struct car_span tenant = car_tenant_id(call->who.tenant);
+    struct car_uuid session;
+    char session_text[CAR_UUID_TEXT];
+    char now[CAR_RFC3339_LEN];
+    car_uuid_make(&session);
+    car_uuid_write(&session, session_text);
+    car_rfc3339_write(car_clock_wall_ms(), now);
+    car_buf_printf(out,
+                   "\"type\":\"connection_established\",\"tenant_id\":\"%.*s\",\"session_id\":\"%.*s\",\"seq\":%llu,"
+                   "\"epoch\":\"%s\",\"server_time\":\"%.*s\"",
+                   (int)tenant.len, tenant.ptr, CAR_UUID_TEXT, session_text, (unsigned long long)newest,
+                   call->api->feed->epoch, CAR_RFC3339_LEN, now);
+}
+
+void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest) {
+    struct car_tenant *tenant = call->who.tenant;
+    uint64_t oldest = car_tenant_oldest(tenant, call->api->feed->keep);
+    uint64_t first = newest >= count ? newest - count + 1 : 1;
+    CAR_BUF_LIT(out, "\"events\":");
+    car_event_array_latest(out, tenant, call->worker->reader, first > oldest ? first : oldest, newest);
+    car_buf_printf(out, ",\"seq\":%llu", (unsigned long long)newest);
+}

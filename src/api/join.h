@@ -1,0 +1,36 @@
+#ifndef CARILLON_API_JOIN_H
+#define CARILLON_API_JOIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/feed/session.h"
+
+struct car_call;
+struct car_tenant;
+struct car_worker;
+
+#define CAR_SNAPSHOT_MAX 1000
+
+/* Where a subscriber wants to begin: behind a cursor, with a snapshot, or, with neither, live. A cursor beats a snapshot,
+ * which could only repeat what the cursor brings. */
+struct car_join {
+    bool has_cursor;
+    bool has_snapshot;
+    struct car_cursor cursor;
+    uint64_t snapshot; /* how many events */
+};
+
+/* Reads `since`, `sinceId`, `epoch`, `snapshot`, and, where `last_event_id` is asked for, Last-Event-ID, which beats
+ * since. 0, or CAR_EINVAL and *why. */
+int car_join_read(struct car_call *call, bool last_event_id, struct car_join *join, const char **why);
+
+/* Appends the members of connection_established, without braces. `newest` is what the session is in step with. */
+void car_join_established(struct car_buf *out, const struct car_call *call, uint64_t newest);
+
+/* Appends `"events":[…],"seq":newest`: the latest `count` events up to `newest`, oldest first; fewer where they are more
+ * than 8 MiB. */
+void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest);
+
+#endif

@@ -1,0 +1,142 @@
+#include "live.h"
+
+#include <stdlib.h>
+
+#include "carillon/api/api.h"
+#include "carillon/base/blob.h"
+#include "carillon/base/buf.h"
+#include "carillon/base/log.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/proto/deflate.h"
+#include "carillon/runtime/worker.h"
+
+#include "begin.h"
+#include "call.h"
+#include "join.h"
+#include "respond.h"
+
+static struct car_live *of_session(struct car_session *session) {
+    return (struct car_live *)((char *)session - offsetof(struct car_live, session));
+}
+
+/* What the feed calls. */
+
+static bool offer(struct car_session *session, struct car_blob *frames) {
+    struct car_live *live = of_session(session);
+    return !car_ws_is_full(&live->ws) && car_ws_send_frames(&live->ws, frames);
+}
+
+static void gap(struct car_session *session, uint64_t from, uint64_t to) {
+    struct car_live *live = of_session(session);
+    struct car_buf out = CAR_BUF_INIT;
+    car_buf_printf(&out, "{\"type\":\"gap\",\"from\":%llu,\"to\":%llu}", (unsigned long long)from,
+                   (unsigned long long)to);
+    car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
+    car_buf_free(&out);
+}
+
+static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
+    (void)from;
+    (void)to;
+    car_ws_close(&of_session(session)->ws, CAR_WS_TRY_LATER, "too slow: fell behind all that is kept");
+    return false;
+}
+
+static const struct car_session_ops SESSION_OPS = {.offer = offer, .gap = gap, .too_slow = too_slow};
+
+/* What the WebSocket calls. */
+
+static void on_message(struct car_ws *ws, enum car_ws_opcode op, char *data, size_t len) {
+    struct car_live *live = (struct car_live *)ws; /* its first member */
+    if (op == CAR_WS_TEXT) {
+        car_live_command(live, car_span_of(data, len));
+    } else {
+        car_ws_close(ws, CAR_WS_UNSUPPORTED, "only text is spoken here");
+    }
+}
+
+static void on_drained(struct car_ws *ws) {
+    car_session_resume(&((struct car_live *)ws)->session);
+}
+
+void car_live_release(struct car_live *live) {
+    if (live->ended && live->publishing == 0) {
+        free(live);
+    }
+}
+
+static void on_ended(struct car_ws *ws) {
+    struct car_live *live = (struct car_live *)ws;
+    car_session_detach(&live->session);
+    live->ended = true;
+    car_live_release(live);
+}
+
+static const struct car_ws_ops WS_OPS = {.message = on_message, .drained = on_drained, .ended = on_ended};
+
+/* Opening. */
+
+static void greet(struct car_call *call, struct car_live *live, const struct car_join *join, uint64_t newest) {
+    struct car_buf out = CAR_BUF_INIT;
+    car_buf_char(&out, '{');
+    car_join_established(&out, call, newest);
+    car_buf_char(&out, '}');
+    car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
+    if (join->has_snapshot) {
+        out.len = 0;
+        CAR_BUF_LIT(&out, "{\"type\":\"snapshot\",");
+        car_join_snapshot(&out, call, join->snapshot, newest);
+        car_buf_char(&out, '}');
+        if (!out.failed) {
+            car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
+        }
+    }
+    if (out.failed) {
+        car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
+    }
+    car_buf_free(&out);
+}
+
+static void open_live(struct car_call *call, struct car_live *live, const struct car_join *join) {
+    struct car_worker *worker = call->worker;
+    struct car_exchange *exchange = call->exchange;
+    uint64_t newest = 0;
+    live->api = call->api;
+    live->tenant = call->who.tenant;
+    live->worker = worker;
+    live->session.ops = &SESSION_OPS;
+    if (car_session_attach(&live->session, worker, live->tenant, &newest) != 0) {
+        car_respond_problem(exchange, 503, "out of memory", NULL, NULL);
+        free(live);
+        return;
+    }
+    if (!car_ws_open(&live->ws, exchange, call->req, &WS_OPS)) {
+        car_session_detach(&live->session);
+        free(live);
+        return;
+    }
+    live->session.wire = live->ws.deflate_bits == CAR_DEFLATE_BITS_MAX ? CAR_WIRE_WS_DEFLATE : CAR_WIRE_WS;
+    struct car_span tenant = car_tenant_id(live->tenant);
+    car_log_info("tenant %.*s: websocket connection established", (int)tenant.len, tenant.ptr);
+    greet(call, live, join, newest);
+    car_session_start(&live->session, join->has_cursor ? &join->cursor : NULL);
+}
+
+void car_live_open(struct car_call *call) {
+    struct car_join join;
+    const char *why = NULL;
+    int status = car_ws_check(call->req, &why);
+    if (!status && !car_origin_ok(call->api, call->req)) {
+        status = 403;
+        why = "pages of this origin may not connect";
+    }
+    if (!status && car_join_read(call, false, &join, &why) != 0) {
+        status = 400;
+    }
+    struct car_live *live = status ? NULL : calloc(1, sizeof *live);
+    if (!live) {
+        car_respond_problem(call->exchange, status ? status : 503, status ? why : "out of memory", NULL, NULL);
+        return;
+    }
+    open_live(call, live, &join);
+}

@@ -1,0 +1,90 @@
+#include "query.h"
+
+#include "carillon/base/clock.h"
+#include "carillon/base/err.h"
+#include "carillon/base/utf8.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/proto/http.h"
+#include "carillon/runtime/worker.h"
+
+#include "call.h"
+
+int car_query_text(struct car_span query, const char *name, struct car_buf *out, const char **why) {
+    struct car_buf again = CAR_BUF_INIT;
+    struct car_span rest = query;
+    size_t before = out->len;
+    int err = car_http_param_next(&rest, name, out);
+    if (err == CAR_ENOENT) {
+        return CAR_ENOENT;
+    }
+    if (err || !car_utf8_valid(out->data + before, out->len - before)) {
+        *why = "a parameter is not percent-encoded UTF-8";
+        return CAR_EINVAL;
+    }
+    err = car_http_param_next(&rest, name, &again);
+    car_buf_free(&again);
+    if (err != CAR_ENOENT) {
+        *why = "a parameter is given more than once";
+        return CAR_EINVAL;
+    }
+    return 0;
+}
+
+int car_query_u64(struct car_span query, const char *name, uint64_t min, uint64_t max, uint64_t *out,
+                  const char **why) {
+    struct car_buf text = CAR_BUF_INIT;
+    int err = car_query_text(query, name, &text, why);
+    if (!err) {
+        uint64_t value;
+        err = car_span_u64(car_buf_view(&text), max, &value);
+        if (err || value < min) {
+            *why = "a number is malformed or out of range";
+            err = CAR_EINVAL;
+        } else {
+            *out = value;
+        }
+    }
+    car_buf_free(&text);
+    return err;
+}
+
+int car_query_time(struct car_span query, const char *name, int64_t *out, const char **why) {
+    struct car_buf text = CAR_BUF_INIT;
+    int err = car_query_text(query, name, &text, why);
+    if (!err && car_rfc3339_read(car_buf_view(&text), out) != 0) {
+        *why = "a time is not of RFC 3339";
+        err = CAR_EINVAL;
+    }
+    car_buf_free(&text);
+    return err;
+}
+
+static int since_id(struct car_call *call, uint64_t *out, const char **why) {
+    struct car_buf id = CAR_BUF_INIT;
+    int err = car_query_text(call->req->query, "sinceId", &id, why);
+    if (!err) {
+        *out = car_tenant_find(call->who.tenant, call->worker->reader, car_buf_view(&id));
+        if (*out == 0) {
+            *why = "sinceId is no known event";
+            err = CAR_EINVAL;
+        }
+    }
+    car_buf_free(&id);
+    return err;
+}
+
+int car_query_since(struct car_call *call, uint64_t *out, const char **why) {
+    uint64_t seq = 0;
+    uint64_t by_id = 0;
+    int with_seq = car_query_u64(call->req->query, "since", 0, INT64_MAX, &seq, why);
+    int with_id = with_seq == CAR_EINVAL ? CAR_ENOENT : since_id(call, &by_id, why);
+    if (with_seq == CAR_EINVAL || with_id == CAR_EINVAL) {
+        return CAR_EINVAL;
+    }
+    if (with_seq == 0 && with_id == 0) {
+        *why = "since and sinceId cannot be given together";
+        return CAR_EINVAL;
+    }
+    *out = with_seq == 0 ? seq : by_id;
+    return with_seq == 0 ? 0 : with_id;
+}

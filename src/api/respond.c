@@ -1,0 +1,166 @@
+#include "respond.h"
+
+#include <stdlib.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/base/buf.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/proto/http.h"
+#include "carillon/proto/json.h"
+
+static bool bodiless(int status) {
+    return status == 204 || status == 304;
+}
+
+static void write_head(struct car_buf *out, const struct car_exchange *exchange, const struct car_response *r) {
+    car_http_status_line(out, r->status);
+    if (r->type) {
+        CAR_BUF_LIT(out, "Content-Type: ");
+        car_buf_span(out, car_span_cstr(r->type));
+        CAR_BUF_LIT(out, "\r\n");
+    }
+    if (!bodiless(r->status)) {
+        CAR_BUF_LIT(out, "Content-Length: ");
+        car_buf_u64(out, r->body.len);
+        CAR_BUF_LIT(out, "\r\n");
+    }
+    if (!exchange->keep_alive) {
+        CAR_BUF_LIT(out, "Connection: close\r\n");
+    } else if (exchange->http10) {
+        CAR_BUF_LIT(out, "Connection: keep-alive\r\n");
+    }
+    if (r->headers) {
+        car_buf_span(out, car_span_cstr(r->headers));
+    }
+    car_buf_span(out, car_buf_view(&exchange->headers));
+    CAR_BUF_LIT(out, "\r\n");
+}
+
+void car_respond(struct car_exchange *exchange, const struct car_response *response) {
+    struct car_buf head = CAR_BUF_INIT;
+    (void)car_buf_reserve(&head, 1024);
+    write_head(&head, exchange, response);
+    bool content = exchange->verb != CAR_HTTP_HEAD && !bodiless(response->status);
+    size_t len = content ? response->body.len : 0;
+    struct car_blob *blob = head.failed ? NULL : car_blob_new(response->owner, head.len + len);
+    if (blob) {
+        memcpy(blob->data, head.data, head.len);
+        if (len) {
+            memcpy(blob->data + head.len, response->body.ptr, len);
+        }
+    }
+    car_buf_free(&head);
+    car_exchange_finish(exchange, blob);
+    car_blob_unref(&blob);
+}
+
+void car_respond_json(struct car_exchange *exchange, int status, json_t *document) {
+    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
+    json_decref(document);
+    if (!text) {
+        car_respond_problem(exchange, 500, NULL, NULL, NULL);
+        return;
+    }
+    struct car_response response = {
+        .status = status,
+        .type = CAR_TYPE_JSON,
+        .body = car_span_cstr(text),
+        .headers = "Cache-Control: no-store\r\n",
+        .owner = exchange->owner,
+    };
+    car_respond(exchange, &response);
+    free(text);
+}
+
+const char *car_problem_code(int status) {
+    switch (status) {
+    case 400:
+        return "bad_request";
+    case 401:
+        return "unauthorized";
+    case 403:
+        return "forbidden";
+    case 404:
+        return "not_found";
+    case 405:
+        return "method_not_allowed";
+    case 408:
+        return "request_timeout";
+    case 409:
+        return "conflict";
+    case 413:
+        return "too_large";
+    case 414:
+        return "uri_too_long";
+    case 415:
+        return "unsupported_media_type";
+    case 422:
+        return "validation_error";
+    case 426:
+        return "upgrade_required";
+    case 429:
+        return "rate_limited";
+    case 431:
+        return "headers_too_large";
+    case 501:
+        return "not_implemented";
+    case 503:
+        return "unavailable";
+    case 505:
+        return "http_version_not_supported";
+    default:
+        return "internal";
+    }
+}
+
+/* What a status asks for whoever answers with it. */
+static const char *headers_of(int status) {
+    switch (status) {
+    case 401:
+        return "WWW-Authenticate: Tenant realm=\"carillon\"\r\n";
+    case 426:
+        return "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+    case 503:
+        return "Retry-After: 1\r\n";
+    default:
+        return "";
+    }
+}
+
+static void member(struct car_buf *out, const char *lead, const char *value) {
+    car_buf_span(out, car_span_cstr(lead));
+    car_json_write_string(out, car_span_cstr(value));
+}
+
+void car_respond_problem(struct car_exchange *exchange, int status, const char *detail,
+                         const struct car_field_error *field, const char *headers) {
+    struct car_buf body = CAR_BUF_INIT;
+    member(&body, "{\"type\":\"about:blank\",\"title\":", car_http_status_text(status));
+    CAR_BUF_LIT(&body, ",\"status\":");
+    car_buf_u64(&body, (uint64_t)status);
+    member(&body, ",\"detail\":", detail ? detail : car_http_status_text(status));
+    member(&body, ",\"code\":", car_problem_code(status));
+    member(&body, ",\"request_id\":", exchange->request_id);
+    if (field) {
+        member(&body, ",\"errors\":[{\"field\":", field->field);
+        member(&body, ",\"message\":", field->message);
+        CAR_BUF_LIT(&body, "}]");
+    }
+    CAR_BUF_LIT(&body, "}");
+    struct car_buf lines = CAR_BUF_INIT;
+    CAR_BUF_LIT(&lines, "Cache-Control: no-store\r\n");
+    car_buf_span(&lines, car_span_cstr(headers_of(status)));
+    if (headers) {
+        car_buf_span(&lines, car_span_cstr(headers));
+    }
+    car_buf_char(&lines, '\0');
+    struct car_response response = {
+        .status = status,
+        .type = CAR_TYPE_PROBLEM,
+        .body = body.failed ? car_span_of(NULL, 0) : car_buf_view(&body),
+        .headers = lines.failed ? "" : lines.data,
+    };
+    car_respond(exchange, &response);
+    car_buf_free(&body);
+    car_buf_free(&lines);
+}

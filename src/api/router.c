@@ -1,0 +1,149 @@
+#include "carillon/api/api.h"
+
+#include "carillon/base/buf.h"
+#include "carillon/base/config.h"
+#include "carillon/runtime/worker.h"
+
+#include "begin.h"
+#include "call.h"
+#include "respond.h"
+
+/* Where a resource lives. A path may end in {id}, which stands for one segment; a path that is spelled out beats it. */
+struct route {
+    const char *path;
+    car_handler *get, *post;
+    bool tenant; /* only with a tenant's credential */
+};
+
+static const struct route ROUTES[] = {
+    {"/events", car_event_list, car_event_publish, true},
+    {"/api/events", car_event_list, car_event_publish, true},
+    {"/api/v1/events", car_event_list, car_event_publish, true},
+    {"/events/stats", car_event_stats, NULL, true},
+    {"/api/events/stats", car_event_stats, NULL, true},
+    {"/api/v1/events/stats", car_event_stats, NULL, true},
+    {"/api/v1/events/stream", car_event_stream, NULL, true},
+    {"/events/{id}", car_event_get, NULL, true},
+    {"/api/events/{id}", car_event_get, NULL, true},
+    {"/api/v1/events/{id}", car_event_get, NULL, true},
+    {"/ws", car_live_open, NULL, true},
+    {"/api/v1/ws", car_live_open, NULL, true},
+    {"/api/v1/tenants", car_tenant_list, NULL, false},
+    {"/health", car_health, NULL, false},
+    {"/api/health", car_health, NULL, false},
+    {"/livez", car_livez, NULL, false},
+    {"/readyz", car_readyz, NULL, false},
+};
+
+#define PARAM "{id}"
+
+static bool matches(const struct route *route, struct car_span path, struct car_span *id) {
+    struct car_span pattern = car_span_cstr(route->path);
+    *id = car_span_of(NULL, 0);
+    size_t fixed = pattern.len - (sizeof PARAM - 1);
+    if (pattern.len < sizeof PARAM || memcmp(pattern.ptr + fixed, PARAM, sizeof PARAM - 1) != 0) {
+        return car_span_eq(pattern, path);
+    }
+    if (path.len <= fixed || memcmp(path.ptr, pattern.ptr, fixed) != 0 ||
+        memchr(path.ptr + fixed, '/', path.len - fixed)) {
+        return false;
+    }
+    *id = car_span_of(path.ptr + fixed, path.len - fixed);
+    return true;
+}
+
+static const struct route *route_of(struct car_span path, struct car_span *id) {
+    for (size_t i = 0; i < sizeof ROUTES / sizeof *ROUTES; i++) {
+        if (matches(&ROUTES[i], path, id)) {
+            return &ROUTES[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *allow_of(const struct route *route) {
+    return route && route->post ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : "Allow: GET, HEAD, OPTIONS\r\n";
+}
+
+static void answer_options(struct car_call *call, const struct route *route) {
+    struct car_buf lines = CAR_BUF_INIT;
+    car_buf_span(&lines, car_span_cstr(allow_of(route)));
+    if (call->api->config->cors_origins.count) {
+        car_buf_span(&lines, car_span_cstr(car_preflight_headers));
+    }
+    car_buf_char(&lines, '\0');
+    car_respond(call->exchange, &(struct car_response){.status = 204, .headers = lines.failed ? "" : lines.data});
+    car_buf_free(&lines);
+}
+
+static bool identify(struct car_call *call) {
+    const char *why = NULL;
+    struct car_reader *reader = call->worker->reader;
+    int status = car_auth_open(&call->api->auth, reader, call->req, &call->who, &why);
+    if (status) {
+        car_respond_problem(call->exchange, status, why, NULL, NULL);
+        return false;
+    }
+    call->exchange->owner = call->who.tenant;
+    return true;
+}
+
+static car_handler *handler_of(const struct route *route, enum car_http_method verb) {
+    if (verb == CAR_HTTP_GET || verb == CAR_HTTP_HEAD) {
+        return route->get;
+    }
+    return verb == CAR_HTTP_POST ? route->post : NULL;
+}
+
+static void dispatch(struct car_call *call) {
+    const struct route *route = route_of(call->path, &call->id);
+    if (call->exchange->verb == CAR_HTTP_OPTIONS) {
+        answer_options(call, route);
+        return;
+    }
+    if (!route) {
+        if (!car_file_answer(call)) {
+            car_respond_problem(call->exchange, 404, "there is nothing at this path", NULL, NULL);
+        }
+        return;
+    }
+    car_handler *handler = handler_of(route, call->exchange->verb);
+    if (!handler) {
+        car_respond_problem(call->exchange, 405, NULL, NULL, allow_of(route));
+    } else if (!route->tenant || identify(call)) {
+        handler(call);
+    }
+}
+
+static void on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
+    car_begin(app, exchange, req);
+}
+
+static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
+    struct car_call call = {.api = app, .exchange = exchange, .worker = exchange->worker, .req = req,
+                            .path = req->path};
+    struct car_buf decoded = CAR_BUF_INIT;
+    if (!req->path.ptr) {
+        car_respond_problem(exchange, 405, "this server is no proxy", NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n");
+        return;
+    }
+    if (memchr(req->path.ptr, '%', req->path.len)) {
+        if (car_http_decode(req->path, false, &decoded) != 0) {
+            car_respond_problem(exchange, 400, "the path has a malformed percent-encoding", NULL, NULL);
+            car_buf_free(&decoded);
+            return;
+        }
+        call.path = car_buf_view(&decoded);
+    }
+    dispatch(&call);
+    car_buf_free(&decoded);
+}
+
+static void on_refuse(void *app, struct car_exchange *exchange, int status, const char *why) {
+    if (!exchange->request_id[0]) {
+        car_begin(app, exchange, NULL);
+    }
+    car_respond_problem(exchange, status, why, NULL, NULL);
+}
+
+const struct car_http_app car_api_app = {.begin = on_begin, .request = on_request, .refuse = on_refuse};

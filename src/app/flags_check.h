@@ -1,0 +1,24 @@
+#ifndef CARILLON_APP_FLAGS_CHECK_H
+#define CARILLON_APP_FLAGS_CHECK_H
+
+/*
+ * What the flags' texts have to look like (car_option_check_fn): NULL where `value` is good, else what is wrong with
+ * it. Some rewrite it into its canonical form, which is never longer.
+ */
+
+/* An IPv4 or IPv6 address or a host name; brackets around an IPv6 address are taken off. */
+const char *car_flags_check_host(char *value);
+
+/* A tenant's id: [A-Za-z0-9][A-Za-z0-9._-]{0,63}. */
+const char *car_flags_check_tenant(char *value);
+
+/*
+ * "*", or an origin as browsers send it (RFC 6454, section 6.2): scheme://host[:port]. Made lower-case, and the
+ * scheme's default port is taken off.
+ */
+const char *car_flags_check_origin(char *value);
+
+/* A store's URI that this version has: "memory:". */
+const char *car_flags_check_store(char *value);
+
+#endif

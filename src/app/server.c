@@ -1,0 +1,314 @@
+#include "server.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <uv.h>
+
+#include "carillon/api/api.h"
+#include "carillon/base/clock.h"
+#include "carillon/base/config.h"
+#include "carillon/base/err.h"
+#include "carillon/base/log.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/log.h"
+#include "carillon/feed/registry.h"
+#include "carillon/net/listener.h"
+#include "carillon/net/net.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
+#include "carillon/store/memory.h"
+
+#define DRAIN_LOOK_MS 20
+
+/* The whole process. The thread that runs it is the listener's. */
+struct server {
+    const struct car_config *config;
+    struct car_reclaim *reclaim;
+    struct car_reader *reader;
+    struct car_feed feed;
+    struct car_net net;
+    struct car_api api;
+    struct car_worker **workers;
+    unsigned started;
+    uv_loop_t loop;
+    struct car_listener *listener;
+    uv_signal_t sigterm, sigint, sighup;
+    uv_timer_t drain_timer;
+    uint64_t drain_deadline;
+    bool draining;
+    bool aborted;
+    struct car_note *notes; /* one a worker */
+};
+
+static void die(const char *what, int err) {
+    const char *why = err <= CAR_ENOMEM ? car_strerror(err) : uv_strerror(err);
+    fprintf(stderr, "carillon: %s: %s\n", what, why);
+}
+
+/* Ending: connections say good-bye until none is left or time is up, then the workers stop. */
+
+static void stop_worker(struct car_note *note, void *owner) {
+    (void)note;
+    car_worker_stop(owner);
+}
+
+static void abort_worker(struct car_note *note, void *owner) {
+    (void)note;
+    car_net_abort(owner);
+}
+
+static void tell_workers(struct server *server, void (*run)(struct car_note *note, void *owner)) {
+    for (unsigned i = 0; i < server->started; i++) {
+        server->notes[i].run = run;
+        car_mailbox_post(&server->workers[i]->mailbox, &server->notes[i]);
+    }
+}
+
+static unsigned connections(const struct server *server) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < server->started; i++) {
+        n += atomic_load_explicit(&server->workers[i]->connections, memory_order_acquire);
+    }
+    return n;
+}
+
+static void close_handles(struct server *server) {
+    uv_close((uv_handle_t *)&server->sigterm, NULL);
+    uv_close((uv_handle_t *)&server->sigint, NULL);
+    uv_close((uv_handle_t *)&server->sighup, NULL);
+    uv_close((uv_handle_t *)&server->drain_timer, NULL);
+}
+
+static void abort_connections(struct server *server) {
+    if (!server->aborted) {
+        server->aborted = true;
+        unsigned left = connections(server);
+        if (left) {
+            car_log_warn("closing %u connections that did not end in time", left);
+        }
+        tell_workers(server, abort_worker);
+    }
+}
+
+static void on_drain_timer(uv_timer_t *timer) {
+    struct server *server = timer->data;
+    if (connections(server) == 0) {
+        tell_workers(server, stop_worker);
+        close_handles(server);
+    } else if (uv_now(&server->loop) >= server->drain_deadline) {
+        abort_connections(server);
+    }
+}
+
+static void on_end_signal(uv_signal_t *handle, int signum) {
+    struct server *server = handle->data;
+    if (server->draining) {
+        abort_connections(server); /* asked twice: now */
+        return;
+    }
+    server->draining = true;
+    car_log_info("%s: draining", signum == SIGINT ? "SIGINT" : "SIGTERM");
+    car_listener_close(&server->listener);
+    for (unsigned i = 0; i < server->started; i++) {
+        car_net_drain(server->workers[i]);
+    }
+    server->drain_deadline = uv_now(&server->loop) + server->config->drain_timeout_ms;
+    uv_timer_start(&server->drain_timer, on_drain_timer, 0, DRAIN_LOOK_MS);
+}
+
+static void on_reload_signal(uv_signal_t *handle, int signum) {
+    (void)handle;
+    (void)signum;
+    car_log_info("SIGHUP: nothing that could be reloaded");
+}
+
+/* Beginning. */
+
+static int add_tenants(struct server *server) {
+    for (size_t i = 0; i < server->config->tenants.count; i++) {
+        struct car_tenant *tenant;
+        struct car_span id = car_span_cstr(server->config->tenants.items[i]);
+        int err = car_registry_add(server->feed.registry, server->reader, id, &tenant);
+        if (err && err != CAR_EEXIST) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int open_feed(struct server *server) {
+    server->reclaim = car_reclaim_new();
+    server->reader = server->reclaim ? car_reader_open(server->reclaim) : NULL;
+    server->feed.registry = car_registry_new(server->config->max_tenants);
+    server->feed.keep = server->config->buffer_size;
+    server->feed.log = car_log_memory(&server->feed);
+    if (!server->reader || !server->feed.registry || !server->feed.log) {
+        return CAR_ENOMEM;
+    }
+    return add_tenants(server);
+}
+
+static void fill_net(struct server *server) {
+    const struct car_config *config = server->config;
+    server->net.app = &car_api_app;
+    server->net.app_data = &server->api;
+    server->net.max_body = config->max_body_bytes;
+    server->net.request_timeout_ms = config->request_timeout_ms;
+    server->net.idle_timeout_ms = config->idle_timeout_ms;
+    server->net.ping_interval_ms = config->ping_interval_ms;
+    server->net.ping_timeout_ms = config->ping_timeout_ms;
+    server->net.sse_keepalive_ms = config->sse_keepalive_ms;
+}
+
+static void fill_api(struct server *server, const char *version) {
+    server->api.config = server->config;
+    server->api.feed = &server->feed;
+    server->api.net = &server->net;
+    server->api.auth.registry = server->feed.registry;
+    server->api.auth.auto_tenants = server->config->auto_tenants;
+    server->api.version = version;
+    server->api.started_us = car_clock_mono_us();
+}
+
+static int open_workers(struct server *server) {
+    unsigned count = server->config->threads;
+    server->workers = calloc(count, sizeof(struct car_worker *));
+    server->notes = calloc(count, sizeof *server->notes);
+    if (!server->workers || !server->notes) {
+        return CAR_ENOMEM;
+    }
+    server->feed.workers = server->workers;
+    for (unsigned i = 0; i < count; i++) {
+        struct car_worker *worker = NULL;
+        int err = car_worker_open(&worker, i, server->reclaim);
+        if (err) {
+            return err;
+        }
+        server->workers[i] = worker;
+        server->feed.worker_count = i + 1;
+        err = car_feed_attach(&server->feed, worker);
+        err = err ? err : car_net_attach(&server->net, worker);
+        if (err) {
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int start_workers(struct server *server) {
+    int err = 0;
+    while (!err && server->started < server->feed.worker_count) {
+        err = car_worker_start(server->workers[server->started]);
+        server->started += !err;
+    }
+    return err;
+}
+
+static int open_listener(struct server *server) {
+    struct car_listener_config config = {
+        .host = server->config->host,
+        .port = server->config->port,
+        .max_connections = server->config->max_connections,
+        .workers = server->workers,
+        .worker_count = server->feed.worker_count,
+    };
+    int err = car_listener_open(&server->listener, &server->loop, &config);
+    if (err) {
+        char what[300];
+        snprintf(what, sizeof what, "cannot listen on %s port %u", config.host, config.port);
+        die(what, err);
+    }
+    return err;
+}
+
+static void open_signals(struct server *server) {
+    uv_signal_init(&server->loop, &server->sigterm);
+    uv_signal_init(&server->loop, &server->sigint);
+    uv_signal_init(&server->loop, &server->sighup);
+    uv_timer_init(&server->loop, &server->drain_timer);
+    server->sigterm.data = server->sigint.data = server->sighup.data = server->drain_timer.data = server;
+    uv_signal_start(&server->sigterm, on_end_signal, SIGTERM);
+    uv_signal_start(&server->sigint, on_end_signal, SIGINT);
+    uv_signal_start(&server->sighup, on_reload_signal, SIGHUP);
+}
+
+/* Takes down what was set up, in the reverse order, wherever setting up has stopped. */
+static void close_all(struct server *server) {
+    for (unsigned i = server->feed.worker_count; i-- > 0;) {
+        struct car_worker *worker = server->workers[i];
+        car_worker_join(worker);
+        car_net_detach(worker);
+        car_feed_detach(worker);
+        car_worker_close(&worker);
+    }
+    free(server->workers);
+    free(server->notes);
+    if (server->reader) {
+        car_reader_close(&server->reader);
+    }
+    if (server->feed.registry) {
+        car_registry_free(&server->feed.registry);
+    }
+    if (server->feed.log) {
+        server->feed.log->ops->close(&server->feed.log);
+    }
+    if (server->reclaim) {
+        car_reclaim_free(&server->reclaim);
+    }
+    uv_run(&server->loop, UV_RUN_NOWAIT); /* close callbacks */
+    uv_loop_close(&server->loop);
+}
+
+/* As many descriptors as the system lets us have: each connection is one. */
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void announce(const struct server *server) {
+    unsigned port = car_listener_port(server->listener);
+    if (car_log_wants(CAR_LOG_INFO)) {
+        car_log_info("listening on :%u (%s, %u workers)", port, server->config->host, server->feed.worker_count);
+    } else if (server->config->port == 0) {
+        fprintf(stderr, "listening on :%u\n", port); /* nobody could know it otherwise */
+    }
+}
+
+int car_server_run(const struct car_config *config, const char *version) {
+    struct server server = {.config = config};
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    car_log_setup(config->log_format, config->log_level);
+    int err = uv_loop_init(&server.loop);
+    if (err) {
+        die("cannot start", err);
+        return 1;
+    }
+    err = open_feed(&server);
+    fill_net(&server);
+    fill_api(&server, version);
+    err = err ? err : open_workers(&server);
+    if (err) {
+        die("cannot start", err);
+    }
+    bool open = !err && open_listener(&server) == 0;
+    if (open) {
+        open_signals(&server);
+        err = start_workers(&server);
+        if (err) {
+            die("cannot start a worker", err);
+            abort();
+        }
+        announce(&server);
+        uv_run(&server.loop, UV_RUN_DEFAULT);
+        car_log_info("stopped");
+    }
+    close_all(&server);
+    return open ? 0 : 1;
+}

@@ -1,0 +1,69 @@
+#include "carillon/base/crypto.h"
+
+#include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* Set once by fetch_digests and never freed: fetching takes libcrypto's locks, and digests are asked for by every
+ * request that carries a credential. */
+static pthread_once_t digests_once = PTHREAD_ONCE_INIT;
+static EVP_MD *sha1_digest;
+static EVP_MD *sha256_digest;
+
+static void fetch_digests(void) {
+    sha1_digest = EVP_MD_fetch(NULL, "SHA1", NULL);
+    sha256_digest = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha1_digest || !sha256_digest) {
+        abort();
+    }
+}
+
+static void digest(EVP_MD *const *md, const void *bytes, size_t len, uint8_t *out) {
+    pthread_once(&digests_once, fetch_digests);
+    if (EVP_Digest(len > 0 ? bytes : "", len, out, NULL, *md, NULL) != 1) {
+        abort();
+    }
+}
+
+void car_sha1(const void *bytes, size_t len, uint8_t out[20]) {
+    digest(&sha1_digest, bytes, len, out);
+}
+
+void car_sha256(const void *bytes, size_t len, uint8_t out[32]) {
+    digest(&sha256_digest, bytes, len, out);
+}
+
+void car_random(void *out, size_t len) {
+    unsigned char *p = out;
+    while (len > 0) {
+        int part = len > INT_MAX ? INT_MAX : (int)len;
+        if (RAND_bytes(p, part) != 1) {
+            abort();
+        }
+        p += part;
+        len -= (size_t)part;
+    }
+}
+
+size_t car_base64_write(const void *bytes, size_t len, char *out) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const uint8_t *p = bytes;
+    char *to = out;
+    size_t left = len;
+    for (; left >= 3; left -= 3, p += 3) {
+        *to++ = alphabet[p[0] >> 2];
+        *to++ = alphabet[(p[0] & 3) << 4 | p[1] >> 4];
+        *to++ = alphabet[(p[1] & 15) << 2 | p[2] >> 6];
+        *to++ = alphabet[p[2] & 63];
+    }
+    if (left > 0) {
+        unsigned second = left == 2 ? p[1] : 0;
+        *to++ = alphabet[p[0] >> 2];
+        *to++ = alphabet[(unsigned)(p[0] & 3) << 4 | second >> 4];
+        *to++ = left == 2 ? alphabet[(second & 15) << 2] : '=';
+        *to++ = '=';
+    }
+    return (size_t)(to - out);
+}

@@ -1,0 +1,103 @@
+#include "carillon/feed/drain.h"
+
+#include "carillon/base/clock.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/publish.h"
+#include "carillon/feed/ring.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
+
+#include "lane.h"
+#include "tenant_state.h"
+
+bool car_drain_claim(struct car_tenant *tenant) {
+    return !atomic_exchange(&tenant->draining, true);
+}
+
+bool car_drain_finish(struct car_tenant *tenant) {
+    /* An exchange, not a store: it acquires what a publisher wrote before its claim failed. */
+    atomic_exchange(&tenant->draining, false);
+    struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
+    return car_ring_count(inlet) > 0 && !atomic_load(&tenant->stalled) && car_drain_claim(tenant);
+}
+
+/* How many events may be numbered before the slowest lane would miss some. */
+static uint64_t room(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
+    uint64_t newest = car_history_newest(&tenant->history);
+    car_reader_enter(reader);
+    uint64_t lag = newest - car_lanes_floor(tenant, feed->worker_count, newest);
+    car_reader_leave(reader);
+    return lag < CAR_LANE_LAG_MAX ? CAR_LANE_LAG_MAX - lag : 0;
+}
+
+size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                      struct car_publish **batch, size_t max) {
+    uint64_t space = room(feed, tenant, reader);
+    if (space == 0) {
+        /* Look again after saying that we wait: a lane that moved on in between has not seen us. */
+        atomic_store(&tenant->stalled, true);
+        space = room(feed, tenant, reader);
+        if (space == 0) {
+            return 0;
+        }
+        atomic_store(&tenant->stalled, false);
+    }
+    struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
+    max = max < space ? max : (size_t)space;
+    size_t n = 0;
+    while (n < max && (batch[n] = car_ring_take_mpsc(inlet))) {
+        n++;
+    }
+    return n;
+}
+
+static void on_done(struct car_note *note, void *owner) {
+    (void)owner;
+    struct car_publish *publish = (struct car_publish *)((char *)note - offsetof(struct car_publish, note));
+    publish->done(publish);
+}
+
+static void answer(struct car_publish *publish, struct car_worker *self) {
+    if (publish->worker == self) {
+        publish->done(publish);
+    } else {
+        publish->note.run = on_done;
+        car_mailbox_post(&publish->worker->mailbox, &publish->note);
+    }
+}
+
+/* Numbers the batch and stores it in the history; `events` gets those that made it. */
+static size_t number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader,
+                     struct car_event **events) {
+    int64_t now = car_clock_wall_ms();
+    uint64_t seq = car_history_newest(&tenant->history);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct car_event *event = batch[i]->event;
+        car_event_seal(event, seq + 1, now);
+        batch[i]->status = car_history_append(&tenant->history, reader, event);
+        if (batch[i]->status == 0) {
+            events[n++] = car_event_ref(event); /* the history has taken the publisher's reference */
+            seq++;
+        }
+    }
+    car_rate_add(&tenant->rate, now, (unsigned)n);
+    return n;
+}
+
+void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                    struct car_reader *reader, struct car_worker *self) {
+    struct car_event *events[CAR_DRAIN_BATCH];
+    size_t n = number(tenant, batch, count, reader, events);
+    uint64_t newest = car_history_newest(&tenant->history);
+    car_reader_enter(reader); /* a full fence: see car_lane_get */
+    car_lanes_put(tenant, feed->worker_count, events, n, self);
+    uint64_t floor = car_lanes_floor(tenant, feed->worker_count, newest);
+    car_reader_leave(reader);
+    uint64_t keep = newest >= feed->keep ? newest - feed->keep + 1 : 1;
+    car_history_forget(&tenant->history, reader, keep <= floor ? keep : floor + 1);
+    for (size_t i = 0; i < count; i++) {
+        answer(batch[i], self);
+    }
+}

@@ -1,0 +1,47 @@
+#include "fanout.h"
+
+#include <stdbool.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/session.h"
+#include "carillon/runtime/worker.h"
+
+#include "lane.h"
+#include "session_state.h"
+
+/* The frames of one fan-out, each form made when the first session asks for it. */
+struct frames {
+    struct car_event *const *events;
+    size_t count;
+    struct car_deflater *deflater;
+    struct car_blob *of[CAR_WIRES];
+};
+
+static struct car_blob *frames_in(struct frames *frames, enum car_wire wire) {
+    if (!frames->of[wire]) {
+        frames->of[wire] = car_wire_events(wire, frames->events, frames->count, frames->deflater);
+    }
+    return frames->of[wire];
+}
+
+void car_fanout(struct car_lane *lane, struct car_event *const *events, size_t count) {
+    struct car_feed_local *local = car_feed_local(lane->worker->feed);
+    struct frames frames = {.events = events, .count = count, .deflater = local->deflater};
+    uint64_t last = events[count - 1]->seq;
+    lane->position = last;
+    for (struct car_session *session = lane->live, *next; session; session = next) {
+        next = session->next;
+        struct car_blob *blob = frames_in(&frames, session->wire);
+        if (blob && session->ops->offer(session, blob)) {
+            session->position = last;
+            local->delivered += count;
+        } else {
+            car_session_fall_behind(session, blob == NULL);
+        }
+    }
+    for (int i = 0; i < CAR_WIRES; i++) {
+        car_blob_unref(&frames.of[i]);
+    }
+}

@@ -1,0 +1,32 @@
+#include "carillon/feed/feed.h"
+
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/proto/deflate.h"
+#include "carillon/runtime/worker.h"
+
+#define DEFLATE_LEVEL 1 /* the frames are small, and every one is made on the way to a socket */
+
+int car_feed_attach(struct car_feed *feed, struct car_worker *worker) {
+    struct car_feed_local *local = calloc(1, sizeof *local);
+    struct car_deflater *deflater = car_deflater_new(DEFLATE_LEVEL);
+    if (!local || !deflater) {
+        free(local);
+        car_deflater_free(&deflater);
+        return CAR_ENOMEM;
+    }
+    local->feed = feed;
+    local->deflater = deflater;
+    worker->feed = local;
+    return 0;
+}
+
+void car_feed_detach(struct car_worker *worker) {
+    struct car_feed_local *local = worker->feed;
+    worker->feed = NULL;
+    if (local) {
+        car_deflater_free(&local->deflater);
+        free(local);
+    }
+}

@@ -1,0 +1,188 @@
+#include "carillon/feed/session.h"
+
+#include <assert.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/base/err.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/feed.h"
+#include "carillon/runtime/worker.h"
+
+#include "lane.h"
+#include "session_state.h"
+#include "tenant_state.h"
+
+/* What one session reads from the history in one go: at most so many events, and no more after so many bytes. */
+#define CHUNK_EVENTS 64
+#define CHUNK_BYTES  (64u << 10)
+
+static void go_live(struct car_session *session) {
+    struct car_lane *lane = session->lane;
+    assert(session->position == lane->position);
+    session->state = CAR_SESSION_LIVE;
+    session->joining = false;
+    session->next = lane->live;
+    session->pprev = &lane->live;
+    if (lane->live) {
+        lane->live->pprev = &session->next;
+    }
+    lane->live = session;
+}
+
+static void leave_live(struct car_session *session) {
+    *session->pprev = session->next;
+    if (session->next) {
+        session->next->pprev = session->pprev;
+    }
+    session->next = NULL;
+    session->pprev = NULL;
+}
+
+void car_session_fall_behind(struct car_session *session, bool soon) {
+    leave_live(session);
+    session->state = CAR_SESSION_BEHIND;
+    if (soon) {
+        car_task_yield(&session->lane->worker->tasks, &session->catch_up);
+    }
+}
+
+/* Events after the position have been forgotten, up to `to`. false where the session ends here. */
+static bool pass_gap(struct car_session *session, uint64_t to) {
+    uint64_t from = session->position + 1;
+    if (session->joining) {
+        session->ops->gap(session, from, to);
+    } else if (!session->ops->too_slow(session, from, to)) {
+        session->state = CAR_SESSION_ENDED;
+        return false;
+    }
+    session->position = to;
+    return true;
+}
+
+/* How many of the events one chunk takes. */
+static size_t cut(struct car_event *const *events, size_t count, uint64_t last) {
+    size_t bytes = 0;
+    size_t n = 0;
+    while (n < count && events[n]->seq <= last && (n == 0 || bytes < CHUNK_BYTES)) {
+        bytes += car_event_json(events[n++]).len;
+    }
+    return n;
+}
+
+static bool offer_chunk(struct car_session *session, struct car_event *const *events, size_t count) {
+    struct car_feed_local *local = car_feed_local(session->lane->worker->feed);
+    struct car_blob *blob = car_wire_events(session->wire, events, count, local->deflater);
+    bool taken = blob && session->ops->offer(session, blob);
+    if (taken) {
+        session->position = events[count - 1]->seq;
+        local->delivered += count;
+    } else if (!blob) {
+        car_task_yield(&session->lane->worker->tasks, &session->catch_up);
+    }
+    car_blob_unref(&blob);
+    return taken;
+}
+
+/* One step of reading on. true where another may follow at once. */
+static bool step(struct car_session *session) {
+    struct car_lane *lane = session->lane;
+    struct car_event *events[CHUNK_EVENTS];
+    size_t count = car_history_read(&lane->tenant->history, lane->worker->reader, session->position + 1, events,
+                                    CHUNK_EVENTS);
+    uint64_t first = count ? events[0]->seq : lane->position + 1;
+    bool more = true;
+    if (first > session->position + 1) {
+        more = pass_gap(session, first <= lane->position ? first - 1 : lane->position);
+    }
+    size_t take = more ? cut(events, count, lane->position) : 0;
+    if (take) {
+        more = offer_chunk(session, events, take);
+    }
+    for (size_t i = 0; i < count; i++) {
+        car_event_unref(&events[i]);
+    }
+    return more;
+}
+
+static void on_catch_up(struct car_task *task) {
+    struct car_session *session = (struct car_session *)((char *)task - offsetof(struct car_session, catch_up));
+    if (session->state != CAR_SESSION_BEHIND) {
+        return;
+    }
+    bool more = session->position == session->lane->position || step(session);
+    if (more && session->position == session->lane->position) {
+        go_live(session);
+    } else if (more) {
+        car_task_yield(&session->lane->worker->tasks, task);
+    }
+}
+
+int car_session_attach(struct car_session *session, struct car_worker *worker, struct car_tenant *tenant,
+                       uint64_t *newest) {
+    assert(session->state == CAR_SESSION_DETACHED);
+    struct car_lane *lane = car_lane_get(worker, tenant);
+    if (!lane) {
+        return CAR_ENOMEM;
+    }
+    lane->sessions++;
+    atomic_fetch_add_explicit(&tenant->connections, 1, memory_order_relaxed);
+    session->lane = lane;
+    session->state = CAR_SESSION_ATTACHED;
+    session->joining = true;
+    session->position = *newest = lane->position;
+    session->catch_up.run = on_catch_up;
+    return 0;
+}
+
+void car_session_start(struct car_session *session, const struct car_cursor *cursor) {
+    assert(session->state == CAR_SESSION_ATTACHED);
+    struct car_lane *lane = session->lane;
+    assert(session->position == lane->position);
+    session->state = CAR_SESSION_BEHIND;
+    if (cursor) {
+        uint64_t keep = car_feed_local(lane->worker->feed)->feed->keep;
+        uint64_t forgotten = car_tenant_oldest(lane->tenant, (uint32_t)keep) - 1;
+        forgotten = forgotten < lane->position ? forgotten : lane->position;
+        if (cursor->foreign) {
+            session->ops->gap(session, 1, forgotten);
+            session->position = forgotten;
+        } else {
+            session->position = cursor->seq;
+            if (session->position < forgotten) {
+                pass_gap(session, forgotten);
+            }
+        }
+    }
+    if (session->position == lane->position) {
+        go_live(session);
+    } else {
+        car_task_defer(&lane->worker->tasks, &session->catch_up);
+    }
+}
+
+void car_session_resume(struct car_session *session) {
+    if (session->state == CAR_SESSION_BEHIND) {
+        car_task_defer(&session->lane->worker->tasks, &session->catch_up);
+    }
+}
+
+void car_session_detach(struct car_session *session) {
+    struct car_lane *lane = session->lane;
+    if (session->state == CAR_SESSION_DETACHED) {
+        return;
+    }
+    if (session->state == CAR_SESSION_LIVE) {
+        leave_live(session);
+    }
+    car_task_cancel(&lane->worker->tasks, &session->catch_up);
+    session->state = CAR_SESSION_DETACHED;
+    session->lane = NULL;
+    atomic_fetch_sub_explicit(&lane->tenant->connections, 1, memory_order_relaxed);
+    if (--lane->sessions == 0) {
+        car_lane_drop(lane);
+    }
+}
+
+struct car_tenant *car_session_tenant(const struct car_session *session) {
+    return session->lane ? session->lane->tenant : NULL;
+}

@@ -1,0 +1,35 @@
+#ifndef CARILLON_FEED_TENANT_STATE_H
+#define CARILLON_FEED_TENANT_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "carillon/feed/history.h"
+#include "carillon/feed/tenant.h"
+
+#include "rate.h"
+
+struct car_lane;
+struct car_ring;
+
+/* Inside of the feed only. */
+struct car_tenant {
+    /* never change */
+    int64_t created_ms;
+    uint8_t id_len;
+    char id[CAR_TENANT_ID_MAX + 1];
+
+    /* any thread */
+    atomic_bool draining; /* somebody is the drainer; whoever turns it from false to true is (drain.h) */
+    atomic_bool stalled;  /* the drainer waits for a lane to be read; whoever turns it to false goes on for it */
+    atomic_uint connections;
+    _Atomic(struct car_ring *) inlet;           /* made by the first publisher */
+    _Atomic(_Atomic(struct car_lane *) *) lanes; /* one slot a worker, made by the first subscriber; a slot is written
+                                                    by its worker only */
+
+    /* written by the drainer, read by any thread */
+    struct car_history history;
+    struct car_rate rate;
+};
+
+#endif

@@ -1,0 +1,282 @@
+#include "carillon/net/http_conn.h"
+
+#include <stdlib.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/net/conn.h"
+#include "carillon/net/net.h"
+#include "carillon/runtime/worker.h"
+
+/* A connection while it speaks HTTP. */
+struct http {
+    struct car_conn *conn;
+    struct car_http_parser *parser;
+    struct car_exchange *exchange; /* being received, or waiting for its answer */
+    uint64_t deadline;             /* for the request's last byte; 0 while none has begun */
+    bool whole;                    /* the exchange's request has been handed on */
+    bool any;                      /* at least one byte has arrived on this connection */
+    bool over;                     /* no further request is read */
+    bool peer_done;                /* the peer sends nothing more */
+    const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
+    void *next_proto;
+};
+
+static struct car_net *net_of(const struct car_conn *conn) {
+    return car_net_local(conn->worker)->net;
+}
+
+/* Exchanges. */
+
+static struct car_exchange *exchange_new(struct http *http) {
+    struct car_exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange) {
+        exchange->conn = http->conn;
+        exchange->worker = http->conn->worker;
+    }
+    return exchange;
+}
+
+static void exchange_free(struct car_exchange *exchange) {
+    car_buf_free(&exchange->headers);
+    free(exchange);
+}
+
+/* The connection goes; whoever has the exchange keeps it. */
+static void exchange_orphan(struct http *http) {
+    struct car_exchange *exchange = http->exchange;
+    http->exchange = NULL;
+    if (exchange && http->whole && !exchange->answered) {
+        exchange->conn = NULL;
+    } else if (exchange) {
+        exchange_free(exchange);
+    }
+}
+
+static void wait_for_next(struct http *http) {
+    struct car_conn *conn = http->conn;
+    http->deadline = 0;
+    http->whole = false;
+    if (http->over || http->peer_done) {
+        car_conn_finish(conn);
+        return;
+    }
+    car_conn_wake_in(conn, net_of(conn)->idle_timeout_ms);
+    car_conn_continue(conn);
+}
+
+void car_exchange_finish(struct car_exchange *exchange, struct car_blob *response) {
+    struct car_conn *conn = exchange->conn;
+    exchange->answered = true;
+    if (!conn) {
+        exchange_free(exchange);
+        return;
+    }
+    struct http *http = conn->proto;
+    http->exchange = NULL;
+    conn->owner = exchange->owner;
+    http->over = http->over || !exchange->keep_alive;
+    exchange_free(exchange);
+    if (!response || !car_conn_write(conn, response)) {
+        car_conn_close(conn);
+        return;
+    }
+    wait_for_next(http);
+}
+
+struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto) {
+    struct car_conn *conn = exchange->conn;
+    exchange->answered = true;
+    if (!conn) {
+        exchange_free(exchange);
+        return NULL;
+    }
+    struct http *http = conn->proto;
+    http->exchange = NULL;
+    http->next_ops = ops;
+    http->next_proto = proto;
+    conn->owner = exchange->owner;
+    exchange_free(exchange);
+    return conn;
+}
+
+/* What the parser calls. */
+
+static int on_headers(void *user, const struct car_http_request *req) {
+    struct http *http = user;
+    struct car_net *net = net_of(http->conn);
+    struct car_exchange *exchange = exchange_new(http);
+    if (!exchange) {
+        return 503;
+    }
+    exchange->verb = req->verb;
+    exchange->http10 = req->minor == 0;
+    exchange->keep_alive = req->keep_alive && !atomic_load_explicit(&net->draining, memory_order_relaxed);
+    http->exchange = exchange;
+    net->app->begin(net->app_data, exchange, req);
+    if (req->expect_continue) {
+        car_conn_write_copy(http->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    }
+    return 0;
+}
+
+static bool on_request(void *user, const struct car_http_request *req) {
+    struct http *http = user;
+    struct car_conn *conn = http->conn;
+    struct car_net *net = net_of(conn);
+    http->whole = true;
+    http->deadline = 0;
+    net->app->request(net->app_data, http->exchange, req);
+    return !http->exchange && !http->over && !http->next_ops && !conn->closing &&
+           car_conn_pending(conn) <= CAR_CONN_HIGH_WATER;
+}
+
+static const struct car_http_callbacks CALLBACKS = {.on_headers = on_headers, .on_request = on_request};
+
+static void refuse(struct http *http, int status, const char *why) {
+    struct car_net *net = net_of(http->conn);
+    if (!http->exchange) {
+        http->exchange = exchange_new(http);
+    }
+    if (!http->exchange) {
+        car_conn_close(http->conn);
+        return;
+    }
+    http->exchange->keep_alive = false;
+    http->whole = true;
+    net->app->refuse(net->app_data, http->exchange, status, why);
+}
+
+/* What the connection calls. */
+
+/* The parser has returned, so the connection can change hands. */
+static size_t change_hands(struct http *http, char *bytes, size_t len, size_t consumed) {
+    struct car_conn *conn = http->conn;
+    conn->ops = http->next_ops;
+    conn->proto = http->next_proto;
+    car_http_parser_free(&http->parser);
+    free(http);
+    return consumed < len ? consumed + conn->ops->input(conn, bytes + consumed, len - consumed) : consumed;
+}
+
+/* A request has begun and is not whole: its time runs, from its first byte on. */
+static void watch_arrival(struct http *http) {
+    struct car_conn *conn = http->conn;
+    if (!http->exchange && car_http_parser_stage(http->parser) == CAR_HTTP_IDLE) {
+        return;
+    }
+    if (!http->deadline) {
+        uint32_t timeout = net_of(conn)->request_timeout_ms;
+        http->deadline = car_conn_now(conn) + timeout;
+        car_conn_wake_in(conn, timeout);
+    }
+}
+
+static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
+    struct http *http = conn->proto;
+    if (http->over) {
+        return len;
+    }
+    if (http->whole) {
+        return 0; /* an answer is due first */
+    }
+    http->any = true;
+    size_t consumed = 0;
+    const char *why = NULL;
+    int status = car_http_parser_feed(http->parser, bytes, len, &consumed, &why);
+    if (conn->closing) {
+        return len;
+    }
+    if (http->next_ops) {
+        return change_hands(http, bytes, len, consumed);
+    }
+    if (status) {
+        refuse(http, status, why);
+        return len;
+    }
+    if (!http->whole) {
+        watch_arrival(http);
+    }
+    return consumed;
+}
+
+static void on_eof(struct car_conn *conn) {
+    struct http *http = conn->proto;
+    http->peer_done = true;
+    if (!http->whole) {
+        /* Nothing more can become a request; what was answered is still to be written. */
+        car_conn_finish(conn);
+    }
+}
+
+static void on_wake(struct car_conn *conn) {
+    struct http *http = conn->proto;
+    struct car_net *net = net_of(conn);
+    if (http->whole) {
+        car_conn_wake_in(conn, net->idle_timeout_ms); /* the answer is ours to give */
+    } else if (car_conn_pending(conn) > 0) {
+        car_conn_close(conn); /* it takes no answers, for as long as it may be silent */
+    } else if (http->deadline) {
+        refuse(http, 408, "the request did not arrive in time");
+    } else {
+        car_conn_finish(conn);
+    }
+}
+
+static void on_drained(struct car_conn *conn) {
+    (void)conn;
+}
+
+static void on_leave(struct car_conn *conn) {
+    struct http *http = conn->proto;
+    if (http->exchange) {
+        http->exchange->keep_alive = false;
+    } else if (!http->deadline) {
+        /* A request may be on its way to us: a moment for it, then the end. */
+        car_conn_wake_in(conn, 500);
+    }
+}
+
+static void on_ended(struct car_conn *conn) {
+    struct http *http = conn->proto;
+    if (http) {
+        exchange_orphan(http);
+        car_http_parser_free(&http->parser);
+        free(http);
+    }
+}
+
+static const struct car_conn_ops OPS = {
+    .input = on_input,
+    .eof = on_eof,
+    .drained = on_drained,
+    .wake = on_wake,
+    .leave = on_leave,
+    .ended = on_ended,
+};
+
+void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
+    struct car_net *net = car_net_local(worker)->net;
+    struct car_conn *conn = NULL;
+    if (car_conn_open(worker, fd, &OPS, &conn) != 0) {
+        if (!conn) {
+            atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_relaxed);
+        }
+        return;
+    }
+    struct http *http = calloc(1, sizeof *http);
+    struct car_http_limits limits = {.body_bytes = net->max_body};
+    conn->proto = http;
+    if (http) {
+        http->conn = conn;
+        http->parser = car_http_parser_new(&limits, &CALLBACKS, http);
+    }
+    if (!http || !http->parser) {
+        car_conn_close(conn);
+        return;
+    }
+    if (over_limit) {
+        refuse(http, 503, "too many connections");
+        return;
+    }
+    car_conn_wake_in(conn, net->request_timeout_ms);
+}

@@ -1,0 +1,211 @@
+#include "carillon/net/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "carillon/base/err.h"
+#include "carillon/base/log.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/runtime/worker.h"
+
+#define BACKLOG      4096
+#define BATCH        256 /* accepted before the loop looks round */
+#define PAUSE_MS     50  /* after running out of descriptors */
+#define REFUSALS_MAX 256 /* connections over the limit that are answered, not just closed */
+
+struct car_listener {
+    uv_poll_t poll;
+    uv_timer_t pause;
+    int open_handles;
+    int fd;
+    uint16_t port;
+    bool starved; /* out of descriptors, and said so */
+    struct car_listener_config config;
+};
+
+/* An accepted socket on its way to its worker. */
+struct handover {
+    struct car_note note;
+    int fd;
+    bool over_limit;
+};
+
+static void on_handover(struct car_note *note, void *owner) {
+    struct handover *h = (struct handover *)((char *)note - offsetof(struct handover, note));
+    car_http_conn_open(owner, h->fd, h->over_limit);
+    free(h);
+}
+
+static struct car_worker *least_busy(const struct car_listener *listener, unsigned *total) {
+    struct car_worker *best = NULL;
+    unsigned fewest = UINT32_MAX;
+    *total = 0;
+    for (unsigned i = 0; i < listener->config.worker_count; i++) {
+        struct car_worker *worker = listener->config.workers[i];
+        unsigned n = atomic_load_explicit(&worker->connections, memory_order_relaxed);
+        *total += n;
+        if (n < fewest) {
+            fewest = n;
+            best = worker;
+        }
+    }
+    return best;
+}
+
+static void deal(struct car_listener *listener, int fd) {
+    unsigned total;
+    struct car_worker *worker = least_busy(listener, &total);
+    struct handover *h = NULL;
+    if (total < (uint64_t)listener->config.max_connections + REFUSALS_MAX) {
+        h = calloc(1, sizeof *h);
+    }
+    if (!h) {
+        close(fd);
+        return;
+    }
+    h->note.run = on_handover;
+    h->fd = fd;
+    h->over_limit = total >= listener->config.max_connections;
+    atomic_fetch_add_explicit(&worker->connections, 1, memory_order_relaxed);
+    car_mailbox_post(&worker->mailbox, &h->note);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer) {
+    struct car_listener *listener = timer->data;
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+/* Connections that exist are served on; those that wait stay in the backlog until a descriptor is free. */
+static void pause_for(struct car_listener *listener, int error) {
+    if (!listener->starved) {
+        listener->starved = true;
+        car_log_warn("cannot accept connections for now: %s", strerror(error));
+    }
+    uv_poll_stop(&listener->poll);
+    uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+    struct car_listener *listener = poll->data;
+    (void)status;
+    (void)events;
+    for (int i = 0; i < BATCH; i++) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            if (listener->starved) {
+                listener->starved = false;
+                car_log_info("accepting connections again");
+            }
+            deal(listener, fd);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_for(listener, errno);
+            return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } /* else the client has gone already, or was interrupted: the next one */
+    }
+}
+
+static int bind_to(const struct addrinfo *address, int *out) {
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return uv_translate_sys_error(errno);
+    }
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+        int err = uv_translate_sys_error(errno);
+        close(fd);
+        return err;
+    }
+    *out = fd;
+    return 0;
+}
+
+static int listen_on(const char *host, uint16_t port, int *out) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    if (getaddrinfo(host, service, &hints, &found) != 0) {
+        return UV_EADDRNOTAVAIL;
+    }
+    int err = UV_EADDRNOTAVAIL;
+    for (const struct addrinfo *a = found; a; a = a->ai_next) {
+        err = bind_to(a, out);
+        if (!err) {
+            break;
+        }
+    }
+    freeaddrinfo(found);
+    return err;
+}
+
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return 0;
+    }
+    const void *any = &address;
+    return ntohs(address.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)any)->sin6_port
+                                               : ((const struct sockaddr_in *)any)->sin_port);
+}
+
+int car_listener_open(struct car_listener **out, uv_loop_t *loop, const struct car_listener_config *config) {
+    struct car_listener *listener = calloc(1, sizeof *listener);
+    if (!listener) {
+        return CAR_ENOMEM;
+    }
+    listener->config = *config;
+    int err = listen_on(config->host, config->port, &listener->fd);
+    if (!err) {
+        err = uv_poll_init(loop, &listener->poll, listener->fd);
+        if (err) {
+            close(listener->fd);
+        }
+    }
+    if (err) {
+        free(listener);
+        return err;
+    }
+    listener->port = port_of(listener->fd);
+    listener->poll.data = listener->pause.data = listener;
+    listener->open_handles = 2;
+    uv_timer_init(loop, &listener->pause);
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    *out = listener;
+    return 0;
+}
+
+uint16_t car_listener_port(const struct car_listener *listener) {
+    return listener->port;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct car_listener *listener = handle->data;
+    if (--listener->open_handles == 0) {
+        free(listener);
+    }
+}
+
+void car_listener_close(struct car_listener **listener) {
+    struct car_listener *l = *listener;
+    *listener = NULL;
+    if (l) {
+        uv_close((uv_handle_t *)&l->poll, on_closed);
+        uv_close((uv_handle_t *)&l->pause, on_closed);
+        close(l->fd);
+    }
+}

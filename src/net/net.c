@@ -1,0 +1,73 @@
+#include "carillon/net/net.h"
+
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/net/conn.h"
+#include "carillon/proto/deflate.h"
+#include "carillon/runtime/worker.h"
+
+#include "out.h"
+
+#define DEFLATE_LEVEL 1
+
+struct car_net_local *car_net_local(const struct car_worker *worker) {
+    return worker->net;
+}
+
+int car_net_attach(struct car_net *net, struct car_worker *worker) {
+    struct car_net_local *local = calloc(1, sizeof *local);
+    if (!local) {
+        return CAR_ENOMEM;
+    }
+    local->net = net;
+    local->worker = worker;
+    local->inflater = car_inflater_new();
+    local->deflater = car_deflater_new(DEFLATE_LEVEL);
+    worker->net = local;
+    if (!local->inflater || !local->deflater) {
+        car_net_detach(worker);
+        return CAR_ENOMEM;
+    }
+    return 0;
+}
+
+void car_net_detach(struct car_worker *worker) {
+    struct car_net_local *local = worker->net;
+    worker->net = NULL;
+    if (local) {
+        car_out_free_spares(local);
+        car_inflater_free(&local->inflater);
+        car_deflater_free(&local->deflater);
+        free(local);
+    }
+}
+
+static void each(struct car_net_local *local, void (*visit)(struct car_conn *conn)) {
+    for (struct car_conn *conn = local->conns, *next; conn; conn = next) {
+        next = conn->next; /* connections leave the list from the loop only */
+        visit(conn);
+    }
+}
+
+static void leave(struct car_conn *conn) {
+    if (!conn->closing && !conn->finishing) {
+        conn->ops->leave(conn);
+    }
+}
+
+static void on_drain(struct car_note *note, void *owner) {
+    (void)note;
+    each(car_net_local(owner), leave);
+}
+
+void car_net_drain(struct car_worker *worker) {
+    struct car_net_local *local = car_net_local(worker);
+    atomic_store(&local->net->draining, true);
+    local->drain_note.run = on_drain;
+    car_mailbox_post(&worker->mailbox, &local->drain_note);
+}
+
+void car_net_abort(struct car_worker *worker) {
+    each(car_net_local(worker), car_conn_close);
+}

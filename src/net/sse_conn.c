@@ -1,0 +1,121 @@
+#include "carillon/net/sse_conn.h"
+
+#include "carillon/base/blob.h"
+#include "carillon/base/buf.h"
+#include "carillon/net/conn.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/net/net.h"
+#include "carillon/proto/http.h"
+#include "carillon/proto/sse.h"
+
+/* How long a client is asked to wait when the server goes away, and otherwise. */
+#define RETRY_MS 2000
+
+static struct car_sse *sse_of(const struct car_conn *conn) {
+    return conn->proto;
+}
+
+static struct car_net *net_of(const struct car_sse *sse) {
+    return car_net_local(sse->conn->worker)->net;
+}
+
+bool car_sse_send(struct car_sse *sse, struct car_blob *events) {
+    return car_conn_write(sse->conn, events);
+}
+
+bool car_sse_send_copy(struct car_sse *sse, struct car_span events) {
+    struct car_blob *blob = car_blob_copy(sse->conn->owner, events.ptr, events.len);
+    if (!blob) {
+        car_conn_close(sse->conn);
+        return false;
+    }
+    bool sent = car_conn_write(sse->conn, blob);
+    car_blob_unref(&blob);
+    return sent;
+}
+
+bool car_sse_is_full(struct car_sse *sse) {
+    return car_conn_is_full(sse->conn);
+}
+
+void car_sse_finish(struct car_sse *sse) {
+    car_conn_finish(sse->conn);
+}
+
+/* A client has nothing to say on a stream. */
+static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
+    (void)conn;
+    (void)bytes;
+    return len;
+}
+
+static void on_eof(struct car_conn *conn) {
+    car_conn_close(conn);
+}
+
+static void on_drained(struct car_conn *conn) {
+    struct car_sse *sse = sse_of(conn);
+    sse->ops->drained(sse);
+}
+
+static void on_wake(struct car_conn *conn) {
+    struct car_sse *sse = sse_of(conn);
+    uint32_t keepalive = net_of(sse)->sse_keepalive_ms;
+    if (!conn->writing) {
+        sse->stuck_at = 0;
+        if (car_conn_write_copy(conn, ":\n\n", 3)) {
+            car_conn_wake_in(conn, keepalive);
+        }
+        return;
+    }
+    /* No comment behind a backlog; a peer that takes nothing at all for so long has gone. */
+    size_t stuck = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
+    if (stuck == sse->stuck_at) {
+        car_conn_close(conn);
+        return;
+    }
+    sse->stuck_at = stuck;
+    uint64_t patience = (uint64_t)net_of(sse)->ping_interval_ms + net_of(sse)->ping_timeout_ms;
+    car_conn_wake_in(conn, patience > keepalive ? patience : keepalive);
+}
+
+static void on_leave(struct car_conn *conn) {
+    car_conn_finish(conn);
+}
+
+static void on_ended(struct car_conn *conn) {
+    struct car_sse *sse = sse_of(conn);
+    sse->ops->ended(sse);
+}
+
+static const struct car_conn_ops OPS = {
+    .input = on_input,
+    .eof = on_eof,
+    .drained = on_drained,
+    .wake = on_wake,
+    .leave = on_leave,
+    .ended = on_ended,
+};
+
+bool car_sse_open(struct car_sse *sse, struct car_exchange *exchange, const struct car_sse_ops *ops) {
+    struct car_buf out = CAR_BUF_INIT;
+    car_http_status_line(&out, 200);
+    CAR_BUF_LIT(&out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+                      "Connection: close\r\n");
+    car_buf_span(&out, car_buf_view(&exchange->headers));
+    CAR_BUF_LIT(&out, "\r\n");
+    car_sse_retry(&out, RETRY_MS);
+    if (out.failed) {
+        car_buf_free(&out);
+        car_exchange_finish(exchange, NULL);
+        return false;
+    }
+    sse->ops = ops;
+    sse->conn = car_exchange_switch(exchange, &OPS, sse);
+    if (sse->conn) {
+        car_conn_write_copy(sse->conn, out.data, out.len);
+        car_conn_wake_in(sse->conn, net_of(sse)->sse_keepalive_ms);
+    }
+    car_buf_free(&out);
+    return sse->conn != NULL;
+}

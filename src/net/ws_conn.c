@@ -1,0 +1,311 @@
+#include "carillon/net/ws_conn.h"
+
+#include "carillon/base/blob.h"
+#include "carillon/base/buf.h"
+#include "carillon/net/conn.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/net/net.h"
+#include "carillon/proto/deflate.h"
+#include "carillon/proto/http.h"
+
+/* For the peer's answer to a close frame. */
+#define CLOSE_WAIT_MS 2000
+
+/* Below this, compression without context saves less than it costs. */
+#define DEFLATE_MIN 512
+
+static struct car_ws *ws_of(const struct car_conn *conn) {
+    return conn->proto;
+}
+
+static struct car_net *net_of(const struct car_ws *ws) {
+    return car_net_local(ws->conn->worker)->net;
+}
+
+/* Sending. */
+
+bool car_ws_send_frames(struct car_ws *ws, struct car_blob *frames) {
+    return !ws->closing && car_conn_write(ws->conn, frames);
+}
+
+static struct car_blob *frame(const void *owner, enum car_ws_opcode op, bool rsv1, struct car_span payload) {
+    struct car_blob *blob = car_blob_new(owner, car_ws_header_len(payload.len) + payload.len);
+    if (blob) {
+        size_t head = car_ws_header_write(blob->data, op, true, rsv1, payload.len);
+        if (payload.len) {
+            memcpy(blob->data + head, payload.ptr, payload.len);
+        }
+    }
+    return blob;
+}
+
+static struct car_blob *deflated(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload) {
+    struct car_deflater *deflater = car_net_local(ws->conn->worker)->deflater;
+    struct car_buf out = CAR_BUF_INIT;
+    struct car_blob *blob = NULL;
+    if (car_deflate(deflater, ws->deflate_bits, payload, &out) == 0 && out.len < payload.len) {
+        blob = frame(owner, op, true, car_buf_view(&out));
+    }
+    car_buf_free(&out);
+    return blob;
+}
+
+bool car_ws_send(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload) {
+    if (ws->closing) {
+        return false;
+    }
+    struct car_blob *blob = NULL;
+    if (ws->deflate_bits && payload.len >= DEFLATE_MIN) {
+        blob = deflated(ws, owner, op, payload);
+    }
+    if (!blob) {
+        blob = frame(owner, op, false, payload);
+    }
+    if (!blob) {
+        car_conn_close(ws->conn);
+        return false;
+    }
+    bool sent = car_conn_write(ws->conn, blob);
+    car_blob_unref(&blob);
+    return sent;
+}
+
+bool car_ws_is_full(struct car_ws *ws) {
+    return car_conn_is_full(ws->conn);
+}
+
+static bool send_close(struct car_ws *ws, unsigned code, struct car_span reason) {
+    if (ws->closing) {
+        return false;
+    }
+    char bytes[CAR_WS_CLOSE_MAX];
+    ws->closing = true;
+    return car_conn_write_copy(ws->conn, bytes, car_ws_close_write(bytes, code, reason));
+}
+
+void car_ws_close(struct car_ws *ws, unsigned code, const char *reason) {
+    if (send_close(ws, code, car_span_cstr(reason))) {
+        car_conn_wake_in(ws->conn, CLOSE_WAIT_MS);
+    }
+}
+
+/* The peer broke the protocol: it is told, and the connection ends without waiting for its answer. */
+static void fail(struct car_ws *ws, unsigned code, const char *why) {
+    send_close(ws, code, car_span_cstr(why));
+    car_conn_finish(ws->conn);
+}
+
+/* What the parser calls. */
+
+static void on_message(void *user, enum car_ws_opcode op, char *data, size_t len) {
+    struct car_ws *ws = user;
+    if (ws->closing) {
+        return;
+    }
+    ws->ops->message(ws, op, data, len);
+    if (ws->conn->closing || car_conn_pending(ws->conn) > CAR_CONN_HIGH_WATER) {
+        car_ws_parser_stop(&ws->parser);
+    }
+}
+
+static void on_ping(void *user, const char *data, size_t len) {
+    struct car_ws *ws = user;
+    if (ws->closing) {
+        return;
+    }
+    char bytes[CAR_WS_HEADER_MAX + CAR_WS_CONTROL_MAX];
+    size_t head = car_ws_header_write(bytes, CAR_WS_PONG, true, false, len);
+    memcpy(bytes + head, data, len);
+    car_conn_write_copy(ws->conn, bytes, head + len);
+    if (car_conn_pending(ws->conn) > CAR_CONN_HIGH_WATER) {
+        car_ws_parser_stop(&ws->parser);
+    }
+}
+
+static void on_pong(void *user, const char *data, size_t len) {
+    (void)user;
+    (void)data;
+    (void)len;
+}
+
+static void on_close(void *user, unsigned code, struct car_span reason) {
+    struct car_ws *ws = user;
+    (void)reason;
+    send_close(ws, code, car_span_of(NULL, 0));
+    car_conn_finish(ws->conn);
+}
+
+static const struct car_ws_callbacks CALLBACKS = {
+    .on_message = on_message,
+    .on_ping = on_ping,
+    .on_pong = on_pong,
+    .on_close = on_close,
+};
+
+/* What the connection calls. */
+
+static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
+    struct car_ws *ws = ws_of(conn);
+    ws->awaiting_pong = false;
+    size_t consumed = 0;
+    const char *why = NULL;
+    unsigned code = car_ws_parser_feed(&ws->parser, bytes, len, car_net_local(conn->worker)->inflater, &CALLBACKS, ws,
+                                       &consumed, &why);
+    if (code && !conn->closing) {
+        fail(ws, code, why);
+    }
+    if (consumed < len) {
+        car_conn_continue(conn);
+    }
+    return consumed;
+}
+
+static void on_eof(struct car_conn *conn) {
+    car_conn_close(conn);
+}
+
+static void on_drained(struct car_conn *conn) {
+    struct car_ws *ws = ws_of(conn);
+    if (!ws->closing) {
+        ws->ops->drained(ws);
+    }
+}
+
+/* A peer that takes what is sent, however slowly, is alive; one that takes nothing from one look to the next is not. */
+static void watch_writing(struct car_ws *ws) {
+    struct car_conn *conn = ws->conn;
+    uint64_t stuck = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
+    if (stuck == ws->stuck_at) {
+        car_conn_close(conn);
+        return;
+    }
+    ws->stuck_at = stuck;
+    car_conn_wake_in(conn, (uint64_t)net_of(ws)->ping_interval_ms + net_of(ws)->ping_timeout_ms);
+}
+
+static void on_wake(struct car_conn *conn) {
+    struct car_ws *ws = ws_of(conn);
+    if (ws->closing) {
+        car_conn_finish(conn);
+        return;
+    }
+    if (conn->writing) {
+        watch_writing(ws);
+        return;
+    }
+    ws->stuck_at = 0;
+    if (ws->awaiting_pong) {
+        car_conn_close(conn);
+        return;
+    }
+    char bytes[CAR_WS_HEADER_MAX];
+    ws->awaiting_pong = true;
+    if (car_conn_write_copy(conn, bytes, car_ws_header_write(bytes, CAR_WS_PING, true, false, 0))) {
+        car_conn_wake_in(conn, net_of(ws)->ping_timeout_ms);
+    }
+}
+
+static void on_leave(struct car_conn *conn) {
+    car_ws_close(ws_of(conn), CAR_WS_GOING_AWAY, "server going away");
+}
+
+static void on_ended(struct car_conn *conn) {
+    struct car_ws *ws = ws_of(conn);
+    car_ws_parser_free(&ws->parser);
+    ws->ops->ended(ws);
+}
+
+static const struct car_conn_ops OPS = {
+    .input = on_input,
+    .eof = on_eof,
+    .drained = on_drained,
+    .wake = on_wake,
+    .leave = on_leave,
+    .ended = on_ended,
+};
+
+/* The handshake. */
+
+int car_ws_check(const struct car_http_request *req, const char **why) {
+    size_t keys = 0;
+    size_t versions = 0;
+    struct car_span key = car_http_header_get(req, "Sec-WebSocket-Key", &keys);
+    struct car_span version = car_http_header_get(req, "Sec-WebSocket-Version", &versions);
+    if (!req->upgrade) {
+        *why = "this is a WebSocket: a GET with Upgrade: websocket and Connection: Upgrade is expected";
+        return versions || keys ? 400 : 426;
+    }
+    if (versions != 1 || !car_span_eq(version, CAR_SPAN("13"))) {
+        *why = "Sec-WebSocket-Version must be 13";
+        return versions > 1 ? 400 : 426;
+    }
+    if (keys != 1 || !car_ws_key_valid(key)) {
+        *why = "Sec-WebSocket-Key must be base64 of 16 bytes, once";
+        return 400;
+    }
+    if (req->body.len) {
+        *why = "a WebSocket handshake has no body";
+        return 400;
+    }
+    return 0;
+}
+
+/* All lines of that header as one list. */
+static void join_lines(struct car_buf *out, const struct car_http_request *req, const char *name) {
+    struct car_span wanted = car_span_cstr(name);
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (car_span_ieq(req->headers[i].name, wanted)) {
+            if (out->len) {
+                car_buf_char(out, ',');
+            }
+            car_buf_span(out, req->headers[i].value);
+        }
+    }
+}
+
+static struct car_blob *answer(const struct car_exchange *exchange, const struct car_http_request *req,
+                               struct car_pmd_params *pmd) {
+    struct car_buf offers = CAR_BUF_INIT;
+    join_lines(&offers, req, "Sec-WebSocket-Extensions");
+    (void)car_ws_negotiate(car_buf_view(&offers), pmd); /* a malformed offer is no offer */
+    car_buf_free(&offers);
+    char accept[CAR_WS_ACCEPT_LEN];
+    car_ws_accept(car_http_header_get(req, "Sec-WebSocket-Key", NULL), accept);
+    struct car_buf out = CAR_BUF_INIT;
+    car_http_status_line(&out, 101);
+    CAR_BUF_LIT(&out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+    car_buf_put(&out, accept, sizeof accept);
+    CAR_BUF_LIT(&out, "\r\n");
+    if (pmd->on) {
+        CAR_BUF_LIT(&out, "Sec-WebSocket-Extensions: ");
+        car_ws_extension_write(pmd, &out);
+        CAR_BUF_LIT(&out, "\r\n");
+    }
+    car_buf_span(&out, car_buf_view(&exchange->headers));
+    CAR_BUF_LIT(&out, "\r\n");
+    struct car_blob *blob = out.failed ? NULL : car_blob_copy(NULL, out.data, out.len);
+    car_buf_free(&out);
+    return blob;
+}
+
+bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct car_http_request *req,
+                 const struct car_ws_ops *ops) {
+    struct car_pmd_params pmd = {0};
+    struct car_blob *blob = answer(exchange, req, &pmd);
+    if (!blob) {
+        car_exchange_finish(exchange, NULL);
+        return false;
+    }
+    ws->conn = car_exchange_switch(exchange, &OPS, ws);
+    if (!ws->conn) {
+        car_blob_unref(&blob);
+        return false;
+    }
+    ws->ops = ops;
+    ws->deflate_bits = pmd.on ? (uint8_t)pmd.server_bits : 0;
+    car_ws_parser_init(&ws->parser, net_of(ws)->max_body, pmd.on);
+    car_conn_write(ws->conn, blob);
+    car_blob_unref(&blob);
+    car_conn_wake_in(ws->conn, net_of(ws)->ping_interval_ms);
+    return true;
+}

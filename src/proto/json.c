@@ -1,0 +1,140 @@
+#include "carillon/proto/json.h"
+
+#include "carillon/base/err.h"
+#include "json_chars.h"
+#include "json_scan.h"
+
+static const struct car_json_value ABSENT = {.kind = CAR_JSON_ABSENT};
+
+/* Whether the body of a literal that has escapes stands for `name`. */
+static bool decodes_to(struct car_span body, const char *name) {
+    const char *p = body.ptr;
+    const char *end = p + body.len;
+    while (p < end) {
+        char text[4];
+        unsigned len = json_decode_unit(&p, end, text);
+        for (unsigned i = 0; i < len; i++, name++) {
+            if (*name == '\0' || *name != text[i]) {
+                return false;
+            }
+        }
+    }
+    return *name == '\0';
+}
+
+/* An unescaped body has no NUL in it, so strncmp stops at the end of whichever is shorter. */
+static bool is_named(struct car_span body, bool escaped, const char *name) {
+    if (escaped) {
+        return decodes_to(body, name);
+    }
+    return strncmp(name, body.ptr, body.len) == 0 && name[body.len] == '\0';
+}
+
+struct pick {
+    struct car_json_member *wanted;
+    size_t count;
+    unsigned depth; /* of the deepest member so far */
+};
+
+/* One member of the object at the top; *p stands where its name has to be, and is moved behind its value. */
+static int pick_member(const char **p, const char *end, struct pick *pick) {
+    const char *at = *p;
+    bool escaped;
+    if (at == end || *at != '"') {
+        return CAR_EPROTO;
+    }
+    const char *behind = json_scan_string(at, end, &escaped);
+    if (!behind) {
+        return CAR_EPROTO;
+    }
+    struct car_span body = car_span_of(at + 1, (size_t)(behind - at) - 2);
+    at = json_skip_space(behind, end);
+    if (at == end || *at != ':') {
+        return CAR_EPROTO;
+    }
+    at = json_skip_space(at + 1, end);
+    struct car_json_value value;
+    int err = json_scan_value(&at, end, &value);
+    if (err != CAR_OK) {
+        return err;
+    }
+    pick->depth = value.depth > pick->depth ? value.depth : pick->depth;
+    for (size_t i = 0; i < pick->count; i++) {
+        if (is_named(body, escaped, pick->wanted[i].name)) {
+            pick->wanted[i].value = value;
+        }
+    }
+    *p = at;
+    return CAR_OK;
+}
+
+/* `*p` stands on the opening brace. */
+static int pick_object(const char **p, const char *end, struct pick *pick) {
+    const char *at = json_skip_space(*p + 1, end);
+    if (at < end && *at == '}') {
+        *p = at + 1;
+        return CAR_OK;
+    }
+    for (;;) {
+        int err = pick_member(&at, end, pick);
+        if (err != CAR_OK) {
+            return err;
+        }
+        at = json_skip_space(at, end);
+        if (at == end || (*at != ',' && *at != '}')) {
+            return CAR_EPROTO;
+        }
+        if (*at == '}') {
+            *p = at + 1;
+            return CAR_OK;
+        }
+        at = json_skip_space(at + 1, end);
+    }
+}
+
+static int pick_any(struct car_span text, struct pick *pick, struct car_json_value *value) {
+    if (text.len == 0) {
+        return CAR_EPROTO;
+    }
+    const char *end = text.ptr + text.len;
+    const char *p = json_skip_space(text.ptr, end);
+    int err;
+    if (p < end && *p == '{') {
+        const char *begin = p;
+        err = pick_object(&p, end, pick);
+        if (err == CAR_OK) {
+            unsigned depth = pick->depth < UINT32_MAX ? pick->depth + 1 : UINT32_MAX;
+            *value = (struct car_json_value){CAR_JSON_OBJECT, car_span_of(begin, (size_t)(p - begin)), depth};
+        }
+    } else {
+        err = json_scan_value(&p, end, value);
+    }
+    if (err != CAR_OK) {
+        return err;
+    }
+    return json_skip_space(p, end) == end ? CAR_OK : CAR_EPROTO;
+}
+
+static void forget(struct car_json_member *wanted, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        wanted[i].value = ABSENT;
+    }
+}
+
+int car_json_pick(struct car_span text, struct car_json_member *wanted, size_t count, struct car_json_value *whole) {
+    struct pick pick = {.wanted = wanted, .count = count};
+    struct car_json_value value;
+    forget(wanted, count);
+    int err = pick_any(text, &pick, &value);
+    if (err != CAR_OK) {
+        forget(wanted, count);
+    }
+    if (whole) {
+        *whole = err == CAR_OK ? value : ABSENT;
+    }
+    return err;
+}
+
+int car_json_u64(const struct car_json_value *v, uint64_t max, uint64_t *out) {
+    return v->kind == CAR_JSON_NUMBER ? car_span_u64(v->raw, max, out) : CAR_EINVAL;
+}

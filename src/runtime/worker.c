@@ -1,0 +1,101 @@
+#include "carillon/runtime/worker.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/base/log.h"
+#include "carillon/runtime/reclaim.h"
+
+/* How soon memory that was retired by a now idle worker is looked at again. */
+#define RECLAIM_MS 100
+
+static _Thread_local struct car_worker *self;
+
+struct car_worker *car_worker_self(void) {
+    return self;
+}
+
+/* What the thread retired is freed between turns, never while a callback may hold it. */
+static void on_turn(void *owner) {
+    struct car_worker *worker = owner;
+    if (car_reader_poll(worker->reader) && !car_timer_is_set(&worker->reclaim_timer)) {
+        car_timer_set(worker->wheel, &worker->reclaim_timer, RECLAIM_MS);
+    }
+}
+
+/* It only wakes the loop: on_turn does the rest. */
+static void on_reclaim_timer(struct car_timer *timer) {
+    (void)timer;
+}
+
+int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *reclaim) {
+    struct car_worker *worker = calloc(1, sizeof *worker);
+    if (!worker) {
+        return CAR_ENOMEM;
+    }
+    worker->id = id;
+    worker->reclaim_timer.fire = on_reclaim_timer;
+    int err = uv_loop_init(&worker->loop);
+    if (err) {
+        free(worker);
+        return err;
+    }
+    err = car_mailbox_open(&worker->mailbox, &worker->loop, worker);
+    if (err) {
+        uv_loop_close(&worker->loop);
+        free(worker);
+        return err;
+    }
+    worker->wheel = car_wheel_new(&worker->loop);
+    worker->reader = car_reader_open(reclaim);
+    if (!worker->wheel || !worker->reader) {
+        abort(); /* out of memory before the process serves anybody */
+    }
+    car_tasks_open(&worker->tasks, &worker->loop, on_turn, worker);
+    *out = worker;
+    return 0;
+}
+
+static void worker_main(void *arg) {
+    struct car_worker *worker = arg;
+    self = worker;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", worker->id);
+    pthread_setname_np(pthread_self(), name);
+    uv_run(&worker->loop, UV_RUN_DEFAULT);
+    self = NULL;
+}
+
+int car_worker_start(struct car_worker *worker) {
+    int err = uv_thread_create(&worker->thread, worker_main, worker);
+    worker->started = err == 0;
+    return err;
+}
+
+void car_worker_stop(struct car_worker *worker) {
+    car_mailbox_close(&worker->mailbox);
+    car_tasks_close(&worker->tasks);
+    car_timer_clear(worker->wheel, &worker->reclaim_timer);
+    car_wheel_close(&worker->wheel);
+}
+
+void car_worker_join(struct car_worker *worker) {
+    if (worker->started) {
+        uv_thread_join(&worker->thread);
+    } else {
+        car_worker_stop(worker);
+        uv_run(&worker->loop, UV_RUN_DEFAULT);
+    }
+}
+
+void car_worker_close(struct car_worker **worker) {
+    struct car_worker *w = *worker;
+    *worker = NULL;
+    car_reader_close(&w->reader);
+    int err = uv_loop_close(&w->loop);
+    assert(err == 0);
+    (void)err;
+    free(w);
+}

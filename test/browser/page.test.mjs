@@ -1,0 +1,391 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { relay } from './support/proxy.mjs';
+import { serve } from './support/server.mjs';
+import { launch, openWindow } from './support/window.mjs';
+
+const HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&lt;b&gt;\u2028</li>';
+
+let browser;
+
+before(async () => {
+    browser = await launch();
+});
+
+after(() => browser?.close());
+
+function descending(numbers) {
+    return numbers.every((number, i) => i === 0 || number < numbers[i - 1]);
+}
+
+function range(from, to) {
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
+
+/** Opens a window that is connected to `tenant`. */
+async function watch(t, url, tenant, ...rest) {
+    const window = await openWindow(t, browser, `${url}/?tenant=${tenant}`, ...rest);
+    await window.state('live');
+    return window;
+}
+
+test('the page loads without a violation or an error, and connects', async (t) => {
+    const server = await serve(t);
+    const window = await openWindow(t, browser, server.url);
+    const { page } = window;
+
+    assert.equal(window.response.status(), 200);
+    assert.match(window.response.headers()['content-security-policy'] ?? '', /default-src 'self'/);
+    assert.equal(await page.getAttribute('#state', 'data-state'), 'offline');
+    assert.deepEqual(await page.locator('#tenant option').allTextContents(), ['tenant_a', 'tenant_b', 'Another…']);
+
+    await page.click('#connect');
+    await window.state('live');
+    assert.equal(await window.text('#state-text'), 'Live');
+    assert.equal(new URL(page.url()).searchParams.get('tenant'), 'tenant_a');
+
+    await window.post('first');
+    await window.sees('first');
+    await page.click('#connect');
+    await window.state('offline');
+    assert.deepEqual(window.problems, []);
+});
+
+test('two windows of a tenant see each other, a third of another tenant sees nothing', async (t) => {
+    const server = await serve(t);
+    const one = await watch(t, server.url, 'tenant_a');
+    const two = await watch(t, server.url, 'tenant_a');
+    const other = await watch(t, server.url, 'tenant_b');
+
+    await one.post('from one');
+    await two.sees('from one');
+    await two.post('from two');
+    await one.sees('from two');
+    await other.post('from the other');
+    await other.sees('from the other');
+
+    assert.deepEqual(await one.messages(), ['from two', 'from one']);
+    assert.deepEqual(await two.messages(), ['from two', 'from one']);
+    assert.deepEqual(await other.messages(), ['from the other']);
+    await one.screenshot('two-windows');
+    for (const window of [one, two, other]) {
+        assert.deepEqual(window.problems, []);
+    }
+});
+
+test('events stand newest first, and a new one is highlighted for a moment', async (t) => {
+    const server = await serve(t);
+    await server.publishMany('tenant_a', 'before', 60);
+    const window = await watch(t, server.url, 'tenant_a');
+
+    assert.deepEqual(await window.seqs(), range(11, 60).reverse());
+    assert.equal(await window.page.locator('#events [data-fresh]').count(), 0);
+
+    const event = await server.publish('tenant_a', { message: 'new' });
+    await window.page.waitForSelector(`#events li[data-seq="${event.seq}"][data-fresh]`);
+    assert.equal((await window.seqs())[0], event.seq);
+    assert.equal(await window.page.locator('#events [data-fresh]').count(), 1);
+    await window.page.waitForSelector('#events [data-fresh]', { state: 'detached' });
+    assert.ok(descending(await window.seqs()));
+});
+
+test('an event shows its type, its metadata folded, and its exact time', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+    const { page } = window;
+
+    await page.click('#more summary');
+    await page.fill('#type', 'order.paid');
+    await page.fill('#metadata', '{"amount": 12, "items": ["a", "b"]}');
+    await page.click('#post');
+    const row = page.locator('#events li[data-seq="1"]');
+    await row.waitFor();
+    assert.equal(await row.locator('.badge').textContent(), 'order.paid');
+    assert.equal(await row.locator('.message').count(), 0);
+    assert.equal(await row.locator('pre').isVisible(), false);
+    assert.deepEqual(await window.metadata(1), { amount: 12, items: ['a', 'b'] });
+    const time = row.locator('time');
+    assert.match(await time.getAttribute('title'), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.equal(await time.getAttribute('datetime'), await time.getAttribute('title'));
+    assert.ok(!(await time.textContent()).includes('T'));
+});
+
+test('markup in an event is shown as text', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+    const { page } = window;
+
+    await window.post(HOSTILE);
+    await page.waitForSelector('#events li[data-seq="1"]');
+    await server.publish('tenant_a', { message: 'x', metadata: { [HOSTILE]: HOSTILE } });
+    assert.deepEqual(await window.metadata(2), { [HOSTILE]: HOSTILE });
+    await page.reload(); // live is one way in, the snapshot another
+    await page.waitForSelector('#events li[data-seq="1"]');
+    assert.deepEqual(await window.metadata(2), { [HOSTILE]: HOSTILE });
+
+    assert.equal(await page.locator('#events li[data-seq="1"] .message').textContent(), HOSTILE);
+    assert.equal(await page.locator('#events img, #events script, #events b').count(), 0);
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.deepEqual(window.problems, []);
+});
+
+test('a server killed and restarted is found again, and its new log is shown as one', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+    await server.publishMany('tenant_a', 'old', 3);
+    await window.reaches(3);
+
+    await server.kill();
+    await window.state('retrying');
+    assert.equal(await window.text('#state-text'), 'Connection lost');
+    assert.match(await window.text('#state-countdown'), /^retrying in \d+ s$/);
+    await window.screenshot('retrying');
+    await server.start();
+    await server.publishMany('tenant_a', 'new', 5);
+    await window.state('live');
+    await window.reaches(5);
+
+    assert.deepEqual(await window.messages(),
+        ['new 5', 'new 4', 'new 3', 'new 2', 'new 1', 'old 3', 'old 2', 'old 1']);
+    const notices = await window.notices();
+    assert.equal(notices.length, 1);
+    assert.match(notices[0], /made anew.*#3/);
+    const kinds = await window.page.locator('#events li').evaluateAll((rows) => rows.map((row) => row.className));
+    assert.equal(kinds.indexOf('notice'), 5);
+
+    await window.post('after');
+    await window.sees('after');
+});
+
+test('a broken connection goes on where it broke', async (t) => {
+    const server = await serve(t);
+    const proxy = await relay(t, server);
+    const window = await watch(t, proxy.url, 'tenant_a');
+    await server.publishMany('tenant_a', 'before', 10);
+    await window.reaches(10);
+
+    for (const round of [1, 2, 3]) {
+        proxy.cut();
+        await window.state('retrying');
+        await server.publishMany('tenant_a', `during ${round}`, 40);
+        proxy.mend();
+        await window.page.click('#retry-now').catch(() => {}); // it may have come back by itself
+        await window.state('live');
+        await window.reaches(10 + round * 40);
+    }
+    await server.publish('tenant_a', { message: 'after' });
+    await window.reaches(131);
+
+    assert.deepEqual(await window.seqs(), range(1, 131).reverse());
+    assert.deepEqual(await window.notices(), []);
+});
+
+test('events that the server no longer keeps are spoken of', async (t) => {
+    const server = await serve(t, ['--buffer-size', '20']);
+    const proxy = await relay(t, server);
+    const window = await watch(t, proxy.url, 'tenant_a');
+    await server.publishMany('tenant_a', 'before', 3);
+    await window.reaches(3);
+
+    proxy.cut();
+    await window.state('retrying');
+    await server.publishMany('tenant_a', 'during', 100);
+    proxy.mend();
+    await window.state('live');
+    await window.reaches(103);
+
+    const seqs = await window.seqs();
+    const first = seqs.at(-4);
+    assert.ok(first > 4, `${first} was kept although there is room for 20`);
+    assert.deepEqual(seqs, [...range(first, 103).reverse(), 3, 2, 1]);
+    const notices = await window.notices();
+    assert.equal(notices.length, 1);
+    assert.match(notices[0], new RegExp(`#4 to #${first - 1} `));
+});
+
+test('a line that died without a word is found out', async (t) => {
+    const server = await serve(t);
+    const proxy = await relay(t, server);
+    const window = await watch(t, proxy.url, 'tenant_a', {}, (page) => page.clock.install());
+    await server.publishMany('tenant_a', 'before', 2);
+    await window.reaches(2);
+
+    await window.page.clock.fastForward(21_000);
+    await window.page.waitForTimeout(200); // for the pong
+    await window.page.clock.fastForward(12_000);
+    assert.equal(await window.page.getAttribute('#state', 'data-state'), 'live');
+
+    proxy.freeze();
+    await server.publishMany('tenant_a', 'during', 2);
+    await window.page.clock.fastForward(21_000);
+    await window.page.clock.fastForward(12_000);
+    await window.reaches(4);
+    await window.state('live');
+    assert.deepEqual(await window.seqs(), [4, 3, 2, 1]);
+});
+
+test('disconnecting and connecting again misses nothing, changing the tenant empties the list', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+    const { page } = window;
+    await server.publishMany('tenant_a', 'a', 2);
+    await window.reaches(2);
+
+    await page.click('#connect');
+    await window.state('offline');
+    await server.publishMany('tenant_a', 'more', 2);
+    await page.click('#connect');
+    await window.reaches(4);
+    assert.deepEqual(await window.seqs(), [4, 3, 2, 1]);
+
+    await server.publish('tenant_b', { message: 'b' });
+    await page.selectOption('#tenant', 'tenant_b');
+    await window.sees('b');
+    assert.deepEqual(await window.messages(), ['b']);
+    assert.equal(new URL(page.url()).searchParams.get('tenant'), 'tenant_b');
+    await server.publish('tenant_a', { message: 'too late' });
+    await window.post('b again');
+    await window.sees('b again');
+    assert.deepEqual(await window.messages(), ['b again', 'b']);
+
+    await page.selectOption('#tenant', { label: 'Another…' });
+    await page.fill('#tenant-other', 'tenant_a');
+    await page.press('#tenant-other', 'Enter');
+    await window.sees('too late');
+    assert.deepEqual(window.problems, []);
+});
+
+test('an unknown tenant is refused with its reason, and not asked for again and again', async (t) => {
+    const server = await serve(t);
+    const window = await openWindow(t, browser, `${server.url}/?tenant=nobody`);
+
+    await window.page.waitForFunction(() => document.querySelector('#state-detail').textContent !== '');
+    await window.state('offline');
+    assert.equal(await window.page.inputValue('#tenant-other'), 'nobody');
+
+    const strange = await openWindow(t, browser, `${server.url}/?tenant=${encodeURIComponent(HOSTILE)}`);
+    assert.match(await strange.text('#tenant-error'), /up to 64/);
+    assert.equal(await strange.page.getAttribute('#state', 'data-state'), 'offline');
+});
+
+test('the form says what is wrong where it is wrong', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+    const { page } = window;
+
+    await page.click('#post');
+    assert.match(await window.text('#message-error'), /Write a message/);
+    assert.equal(await page.getAttribute('#message', 'aria-invalid'), 'true');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'message');
+
+    await page.click('#more summary');
+    await page.fill('#message', 'fine');
+    await page.fill('#metadata', '[1]');
+    await page.click('#post');
+    assert.match(await window.text('#metadata-error'), /object/);
+    await page.fill('#metadata', '{oops');
+    await page.click('#post');
+    assert.match(await window.text('#metadata-error'), /not JSON/);
+    await page.fill('#metadata', '');
+    await page.fill('#type', 'no spaces');
+    await page.click('#post');
+    assert.match(await window.text('#type-error'), /up to 64/);
+    assert.equal(await page.getAttribute('#message', 'aria-invalid'), null);
+    await page.fill('#type', '');
+    assert.deepEqual(window.problems, []);
+
+    await page.fill('#message', '🔔'.repeat(2048));
+    assert.equal(await window.text('#message-count'), '2048 / 2048');
+    assert.equal(await page.getAttribute('#message-count', 'data-over'), null);
+    await page.click('#post');
+    await window.reaches(1);
+    assert.equal(await window.text('#message-count'), '0 / 2048');
+
+    await page.fill('#message', 'x'.repeat(2049));
+    assert.equal(await page.getAttribute('#message-count', 'data-over'), '');
+    await page.click('#post');
+    await page.waitForFunction(() => document.querySelector('#compose-error').textContent !== '');
+    assert.equal((await page.inputValue('#message')).length, 2049);
+    await window.screenshot('form-error');
+
+    await page.fill('#message', 'to nobody');
+    await server.kill();
+    await page.click('#post');
+    await page.waitForFunction(() => /reached/.test(document.querySelector('#compose-error').textContent));
+    assert.equal(await page.inputValue('#message'), 'to nobody');
+});
+
+test('everything can be done from the keyboard', async (t) => {
+    const server = await serve(t);
+    const window = await openWindow(t, browser, server.url);
+    const { page } = window;
+    const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.className
+        || document.activeElement.parentElement.id);
+    const stops = [];
+
+    for (let i = 0; i < 6; i++) {
+        await page.keyboard.press('Tab');
+        stops.push(await focused());
+    }
+    assert.deepEqual(stops, ['skip', 'tenant', 'connect', 'message', 'more', 'post']);
+    await page.focus('#connect');
+    await page.keyboard.press('Enter');
+    await window.state('live');
+    await page.focus('#message');
+    await page.keyboard.type('two');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('lines');
+    await page.keyboard.press('Control+Enter');
+    await window.reaches(1);
+    assert.deepEqual(await window.messages(), ['two\nlines']);
+    assert.equal(await focused(), 'message');
+});
+
+test('a window of 360 pixels holds it all', async (t) => {
+    const server = await serve(t);
+    const long = 'a'.repeat(300);
+    await server.publish('tenant_a', { message: long, type: `t${'y'.repeat(60)}`, metadata: { [long]: long } });
+    await server.publish('tenant_a', { message: 'A short one.\nOn two lines.', metadata: { room: 12 } });
+    await server.publish('tenant_a', { message: 'مرحبا 👋 こんにちは', type: 'greeting' });
+
+    for (const colorScheme of ['light', 'dark']) {
+        const window = await watch(t, server.url, 'tenant_a', { viewport: { width: 360, height: 740 }, colorScheme });
+        await window.page.click('#more summary');
+        for (const summary of await window.page.locator('#events summary').all()) {
+            await summary.click();
+        }
+        const width = await window.page.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(width <= 360, `the page is ${width} pixels wide`);
+        assert.ok(await window.page.locator('#state').isVisible());
+        await window.page.evaluate(() => window.scrollTo(0, 10_000));
+        assert.ok(await window.page.locator('#state').evaluate((state) => state.getBoundingClientRect().top >= 0));
+        await window.page.evaluate(() => window.scrollTo(0, 0));
+        await window.screenshot(`narrow-${colorScheme}`);
+
+        const wide = await watch(t, server.url, 'tenant_a', { viewport: { width: 1200, height: 800 }, colorScheme });
+        await server.publish('tenant_a', { message: `Hello in ${colorScheme}` });
+        await wide.sees(`Hello in ${colorScheme}`);
+        await wide.screenshot(`wide-${colorScheme}`);
+    }
+});
+
+test('who asked for less motion gets none', async (t) => {
+    const server = await serve(t);
+    const animation = (element) => getComputedStyle(element).animationName;
+    for (const [reducedMotion, rowMoves] of [['reduce', 'none'], ['no-preference', 'arrive']]) {
+        const window = await watch(t, server.url, 'tenant_a', { reducedMotion });
+        await server.publish('tenant_a', { message: 'new' });
+        assert.equal(await window.page.locator('#events [data-fresh]').evaluate(animation), rowMoves);
+        assert.equal(await window.page.locator('#bell').evaluate(animation), rowMoves === 'none' ? 'none' : 'ring');
+    }
+});
+
+test('the list is bounded', async (t) => {
+    const server = await serve(t);
+    const window = await watch(t, server.url, 'tenant_a');
+
+    await server.publishMany('tenant_a', 'event', 1005);
+    await window.reaches(1005);
+    assert.deepEqual(await window.seqs(), range(6, 1005).reverse());
+    assert.equal(await window.page.locator('#events-capped').isVisible(), true);
+});

@@ -1,0 +1,546 @@
+"""What goes wrong around the server: wrong flags, no descriptors left, clients that vanish, signals."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import (
+    CONT, REPORT, SANITIZED, SLOW, TEXT, WAIT, Closed, Eof, Http, Process, Refused, Server, Team, WebSocket, Wire,
+    clean_environment, frame, problem, program, scaled, until,
+)
+
+JSON = {"Content-Type": "application/json"}
+EVENT = b'{"message":"x"}'
+
+
+# Starting
+
+
+def run(*flags, env=None):
+    """Exit code, stdout and stderr of a run that is expected to end by itself."""
+    done = subprocess.run([program("CARILLON_BIN"), *flags], capture_output=True, text=True, timeout=WAIT, env=clean_environment(env), check=False)
+    assert not REPORT.search(done.stderr), done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_line(text):
+    lines = text.strip().splitlines()
+    assert len(lines) == 1 and lines[0].strip(), text
+    return lines[0]
+
+
+COMMON = ("--port", "0", "--store", "memory:", "--auth", "open")
+
+
+def test_port_in_use():
+    with Server() as s:
+        code, out, err = run("--port", str(s.port), "--store", "memory:", "--auth", "open")
+        assert code == 1 and out == ""
+        assert str(s.port) in one_line(err)
+        assert s.get("/livez").status == 200
+
+
+def test_address_that_is_not_ours():
+    code, _, err = run("--host", "192.0.2.1", "--port", "0", "--store", "memory:", "--auth", "open")
+    assert code == 1
+    one_line(err)
+
+
+@pytest.mark.parametrize("flags", [("--nonsense",), ("--nonsense=1",), ("-z",), ("--por", "0"), ("nonsense",), ("serve", "more"), ("--threads",), ("---",)])
+def test_unknown_flags(flags):
+    code, out, err = run(*COMMON, *flags)
+    assert code == 2 and out == "", (code, out, err)
+    one_line(err)
+
+
+@pytest.mark.parametrize(
+    "flag,value",
+    [
+        ("--port", "-1"), ("--port", "65536"), ("--port", "abc"), ("--port", ""), ("--port", "1.5"), ("--threads", "-1"),
+        ("--threads", "x"), ("--threads", "100000"), ("--auth", "nonsense"), ("--store", "nonsense:"), 
+        ("--buffer-size", "-5"), ("--buffer-size", "many"), ("--buffer-size", "99999999999999999999"), ("--ping-interval", "abc"),
+        ("--ping-interval", "-1s"), ("--ping-interval", "5 parsecs"), ("--request-timeout", ""), ("--request-timeout", "1x"),
+        ("--drain-timeout", "s"), ("--max-body-bytes", "-1"), ("--max-body-bytes", "big"), ("--max-connections", "x"),
+        ("--max-message-chars", "-1"), ("--max-tenants", "none"), ("--tenants", "a,b c"), ("--tenants", "-x"), ("--log-level", "loud"),
+        ("--log-format", "xml"), ("--cors-origin", "not an origin"), ("--tenants", "x" * 65),
+    ],
+)
+def test_bad_values(flag, value):
+    flags = [f for pair in zip(COMMON[::2], COMMON[1::2]) if pair[0] != flag for f in pair]
+    for given in ((flag, value), (f"{flag}={value}",)):
+        code, out, err = run(*flags, *given)
+        assert code == 2 and out == "", (code, out, err)
+        assert flag.lstrip("-") in one_line(err)
+
+
+def test_bad_values_from_the_environment():
+    for name, value in (("CARILLON_THREADS", "x"), ("CARILLON_PING_INTERVAL", "soon"), ("PORT", "99999"), ("CARILLON_PORT", "x")):
+        flags = COMMON[2:] if "PORT" in name else COMMON
+        code, _, err = run(*flags, env={name: value})
+        assert code == 2
+        one_line(err)
+
+
+def test_the_environment_and_what_beats_it():
+    with Server("--max-message-chars", "10", env={"CARILLON_MAX_MESSAGE_CHARS": "5", "CARILLON_TENANTS": "from_env", "CARILLON_BUFFER_SIZE": "3"}, tenants=False) as s:
+        assert s.publish("from_env", "x" * 10)["seq"] == 1
+        problem(s.post("from_env", json.dumps({"message": "x" * 11}).encode()), 413, "too_large")
+        for _ in range(5):
+            s.publish("from_env", "x")
+        assert s.get("/events/stats", "from_env").json()["total"] == 3
+
+
+def test_config_files(tmp_path):
+    missing = tmp_path / "missing.yaml"
+    code, _, err = run(*COMMON, "--config", str(missing))
+    assert code in (1, 2) and str(missing) in one_line(err)
+    code, _, err = run(*COMMON, "--config", str(tmp_path))
+    assert code in (1, 2)
+    one_line(err)
+    bad = tmp_path / "bad.yaml"
+    for text in ("threads: [", "nonsense: 1\n", "threads: many\n", "- a\n- b\n", "\x00\x01", "port: {a: b}\n"):
+        bad.write_text(text)
+        code, _, err = run(*COMMON, "--config", str(bad))
+        assert code in (1, 2), (text, code, err)
+        one_line(err)
+    good = tmp_path / "good.yaml"
+    good.write_text("# a comment\nbuffer-size: 4\ntenants: one,two\nmax-message-chars: 7\n")
+    with Server("--config", good, "--max-message-chars", "9", env={"CARILLON_BUFFER_SIZE": "2"}, tenants=False) as s:
+        for _ in range(6):
+            s.publish("two", "x" * 9)
+        problem(s.post("one", json.dumps({"message": "x" * 10}).encode()), 413, "too_large")
+        assert s.get("/events/stats", "two").json()["total"] == 2
+
+
+def test_version_help_and_check_config(tmp_path):
+    code, out, err = run("--version")
+    assert code == 0 and re.search(r"\d+\.\d+", out) and err == ""
+    code, out, err = run("--help")
+    assert code == 0 and err == ""
+    for flag in ("--port", "--host", "--threads", "--auth", "--store", "--buffer-size", "--max-connections", "--drain-timeout", "--cors-origin", "--ping-interval", "--ping-timeout"):
+        assert flag in out, flag
+    code, _, err = run(*COMMON, "--check-config")
+    assert code == 0, err
+    code, _, err = run(*COMMON, "--check-config", "--threads", "x")
+    assert code == 2
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("threads: many\n")
+    code, _, err = run(*COMMON, "--check-config", "--config", str(bad))
+    assert code in (1, 2)
+
+
+def test_where_it_listens_and_what_it_logs():
+    with Server() as s:
+        (line,) = [text for text in s.process.lines if "listening on" in text]
+        assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} UTC listening on 127\.0\.0\.1:%d" % s.port, line), line
+        e = s.publish("tenant_a", "the content")
+        until(lambda: any(re.search(rf"UTC tenant tenant_a: event posted: {e['id']} \(took ", text) for text in s.process.lines), "the event's line")
+        assert "the content" not in s.process.output()
+
+
+def test_json_log():
+    with Server("--log-format", "json") as s:
+        s.publish("tenant_a", "x")
+        assert [json.loads(line) for line in s.process.lines]
+
+
+def test_serve_may_be_said():
+    process = Process([program("CARILLON_BIN"), "serve", *COMMON])
+    try:
+        port = process.listening()
+        assert Http(port).request("GET", "/livez").status == 200
+        process.signal(signal.SIGINT)
+        process.wait()
+        process.check(0)
+    finally:
+        process.kill()
+
+
+# Descriptors
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_out_of_descriptors(threads):
+    with Server("--threads", threads, "--max-connections", "10000", nofile=96) as s:
+        ws, sse, conn = s.ws("t"), s.sse("t"), s.http()
+        assert conn.request("GET", "/livez").status == 200
+        crowd = []
+        for _ in range(200):
+            with contextlib.suppress(OSError, Eof):
+                crowd.append(Wire(s.port))
+        until(lambda: s.process.fds() >= 90, "all descriptors used")
+        # Those who are in are served on.
+        for i in range(50):
+            r = conn.request("POST", "/events?tenant=t", JSON, json.dumps({"message": f"m{i}"}).encode())
+            assert r.status == 201
+            assert ws.events(1)[0]["message"] == f"m{i}" and sse.events(1)[0]["message"] == f"m{i}"
+        # Waiting for a descriptor is no reason to spin.
+        before, start = s.process.cpu(), time.monotonic()
+        time.sleep(2)
+        if not SLOW:
+            assert s.process.cpu() - before < 0.5 * (time.monotonic() - start), "busy while it has nothing to do"
+        for c in crowd:
+            c.close()
+
+        def accepts():
+            try:
+                c = Http(s.port, wait=2)
+            except OSError:
+                return False
+            try:
+                return c.request("GET", "/livez").status == 200
+            except (Eof, TimeoutError, AssertionError):
+                return False
+            finally:
+                c.close()
+
+        until(accepts, "accepting resumes by itself")
+        late = s.ws("t", "since=0")
+        assert len(late.events(50)) == 50
+        e = s.publish("t", "after")
+        for client in (ws, sse, late):
+            assert client.events(1) == [e]
+
+
+# Clients that vanish
+
+HANDSHAKE = "GET /ws?tenant=t HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+POST = f"POST /events?tenant=t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(EVENT)}\r\n\r\n".encode()
+STAGES = {
+    "connected": (b"", False),
+    "mid-method": (b"PO", False),
+    "mid-headers": (POST[:60], False),
+    "mid-body": (POST + EVENT[:6], False),
+    "after a request": (POST + EVENT, False),
+    "after an answer": (POST + EVENT, True),
+    "mid-pipeline": ((POST + EVENT) * 5 + POST[:30], True),
+    "mid-chunk": (POST.replace(b"Content-Length: 15", b"Transfer-Encoding: chunked") + b"f\r\n{", False),
+    "waiting for 100": (POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"), True),
+    "mid-handshake": (HANDSHAKE.encode(), False),
+    "after the handshake": ((HANDSHAKE + "\r\n").encode(), True),
+    "handshake unread": ((HANDSHAKE + DEFLATE + "\r\n").encode(), False),
+    "mid-frame header": ((HANDSHAKE + "\r\n").encode() + b"\x81", True),
+    "mid-frame": ((HANDSHAKE + "\r\n").encode() + frame(TEXT, b'{"type":"ping"}')[:9], True),
+    "mid-message": ((HANDSHAKE + "\r\n").encode() + frame(TEXT, b'{"type":', fin=False) + frame(CONT, b"x", fin=False), True),
+    "mid-deflated message": ((HANDSHAKE + DEFLATE + "\r\n").encode() + frame(TEXT, b"\xaa\x56", fin=False, rsv=4), True),
+    "after a close": ((HANDSHAKE + "\r\n").encode() + frame(8, b"\x03\xe8"), False),
+    "after a protocol error": ((HANDSHAKE + "\r\n").encode() + frame(3, b"x"), False),
+    "replaying": ((HANDSHAKE.replace("tenant=t", "tenant=t&since=0") + "\r\n").encode(), True),
+    "snapshot": ((HANDSHAKE.replace("tenant=t", "tenant=t&snapshot=1000") + DEFLATE + "\r\n").encode(), False),
+    "streaming": (b"GET /api/v1/events/stream?tenant=t&since=0 HTTP/1.1\r\nHost: x\r\n\r\n", True),
+    "stream unread": (b"GET /events?tenant=t&snapshot=100 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", False),
+    "malformed": (b"\x16\x03\x01\x00\r\n\r\n", False),
+}
+
+
+def vanish(port, rng):
+    data, answered = STAGES[rng.choice(list(STAGES))]
+    c = socket.create_connection(("127.0.0.1", port), WAIT)
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if data:
+                c.sendall(data)
+            if answered:
+                c.recv(rng.choice((1, 100, 65536)))
+        how = rng.random()
+        if how < 0.5:
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif how < 0.7:
+            with contextlib.suppress(OSError):
+                c.shutdown(socket.SHUT_WR)
+    finally:
+        c.close()
+
+
+@pytest.mark.parametrize("threads", [2])
+def test_ten_thousand_abrupt_disconnects(threads):
+    total, workers = scaled(10_000), 5
+    with Server("--threads", threads, "--buffer-size", "100", "--log-level", "error") as s:
+        conn = s.http()
+        assert conn.request("GET", "/livez").status == 200
+
+        def storm(count):
+            team = Team()
+
+            def work(seed):
+                rng = random.Random(seed)
+                for _ in range(count // workers):
+                    vanish(s.port, rng)
+
+            for seed in range(workers):
+                team.go(work, seed)
+            team.join()
+
+        s.flood("t", ("x" for _ in range(300)))
+        for c in s.open[1:]:
+            c.close()
+
+        def settled():
+            h = conn.request("GET", "/api/health").json()
+            return h["connections"] == 1 and h
+
+        until(settled, "only this connection is left")
+        fds = s.process.fds()
+        storm(total // 5)  # warms up what grows once: allocator, thread caches
+        until(settled, "only this connection is left")
+        until(lambda: s.process.fds() == fds, f"back to {fds} descriptors")
+        rss = s.process.rss()
+        storm(total * 4 // 5)
+        until(settled, "only this connection is left")
+        until(lambda: s.process.fds() == fds, f"back to {fds} descriptors")
+        if not SANITIZED:
+            growth = s.process.rss() - rss
+            assert growth < 6 << 20, f"{growth >> 10} KiB more after {total * 4 // 5} disconnects"
+        stats = s.get("/events/stats", "t").json()
+        assert stats["connections"] == 0 and stats["total"] == 100
+        ws = s.ws("t", f"since={stats['last_seq']}")
+        e = s.publish("t", "fine")
+        assert e["seq"] == stats["last_seq"] + 1 and ws.events(1) == [e]
+
+
+def test_vanishing_in_each_stage():
+    """Each stage by itself, so that a failure has a name."""
+    with Server("--threads", "1") as s:
+        conn = s.http()
+        conn.request("GET", "/livez")
+        s.flood("t", ("x" for _ in range(20)), conn=conn)
+        fds = s.process.fds()
+        for name, (data, answered) in STAGES.items():
+            for linger in (True, False):
+                for _ in range(5):
+                    c = Wire(s.port)
+                    with contextlib.suppress(Eof):
+                        if data:
+                            c.send(data)
+                        if answered:
+                            c.fill()
+                    c.reset() if linger else c.close()
+            until(lambda: s.process.fds() == fds, f"descriptors after vanishing {name}")
+            assert conn.request("GET", "/livez").status == 200
+
+
+def test_half_closed_clients_still_get_their_answer():
+    """`printf … | nc`: the request is whole, then the client shuts its side down."""
+    with Server() as s:
+        for data in (POST + EVENT, (POST + EVENT) * 3):
+            c = Http(s.port)
+            c.send(data)
+            c.wire.sock.shutdown(socket.SHUT_WR)
+            for _ in range(data.count(b"POST")):
+                assert c.response("POST").status == 201
+            assert c.ends()
+
+
+# Signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_drain(number, threads):
+    with Server("--threads", threads, drain="20s" if SLOW else "8s") as s:
+        sockets = [s.ws("t") for _ in range(10)] + [s.ws("t", offer="permessage-deflate") for _ in range(3)]
+        streams = [s.sse("t") for _ in range(5)]
+        idle, busy = s.http(), s.http()
+        assert idle.request("GET", "/livez").status == 200 and busy.request("GET", "/readyz").status == 200
+        e = s.publish("t", "before")
+        for c in sockets + streams:
+            assert c.events(1) == [e]
+        busy.send(POST + EVENT[:5])
+        assert s.get("/livez").status == 200  # so that the server has surely seen some of it
+        s.process.signal(number)
+        for c in sockets:
+            assert c.closing() == 1001
+            with contextlib.suppress(Eof):
+                c.send_frame(8, b"\x03\xe9")
+            assert c.wire.ends()
+        for c in streams:
+            with pytest.raises(Eof):
+                while True:
+                    c.recv()
+            assert c.ended, "the last chunk was sent"
+        # Whoever asks on a connection that is still there is told, or finds it closed.
+        try:
+            r = idle.request("GET", "/readyz")
+            problem(r, 503, "unavailable")
+        except Eof:
+            pass
+
+        def refused_now():
+            try:
+                Wire(s.port).close()
+                return False
+            except OSError:
+                return True
+
+        until(refused_now, "no more connections are accepted")
+        # What was under way is finished.
+        busy.send(EVENT[5:])
+        r = busy.response("POST")
+        assert r.status == 201 and r.json()["seq"] == 2, r
+        assert "close" in r.tokens("Connection") and busy.ends()
+        assert s.process.wait() == 0
+        s.process.check(0)
+        s.ended = True
+
+
+def test_drain_ends_with_nothing_connected():
+    with Server(drain="60s") as s:
+        s.publish("t", "x")
+        s.request("GET", "/livez", {"Connection": "close"})
+        for c in s.open:
+            c.close()
+        start = time.monotonic()
+        assert s.terminate() == 0
+        assert time.monotonic() - start < 30, "waited out its drain timeout for nobody"
+
+
+def test_drain_does_not_wait_for_the_stuck():
+    """Clients that neither read nor finish nor answer a Close don't hold it beyond --drain-timeout."""
+    with Server("--threads", "2", drain="1s") as s:
+        stuck = []
+        for _ in range(10):
+            c = s.http()
+            c.send(POST + EVENT[:3])
+            stuck += [c, s.ws("t", rcvbuf=4096), s.sse("t", rcvbuf=4096)]
+        s.flood("t", (json.dumps({"message": "x", "metadata": {"pad": "y" * 100_000}}).encode() for _ in range(60)), depth=2)
+        s.process.signal(signal.SIGTERM)
+        start = time.monotonic()
+        assert s.process.wait() == 0
+        assert time.monotonic() - start < (30 if SLOW else 12)
+        s.process.check(0)
+        s.ended = True
+
+
+def test_drain_under_load():
+    """Every event that was answered 201 before the end had its place in the order; the end is clean all the same."""
+    with Server("--threads", "2", drain="2s") as s:
+        team, answered = Team(), []
+        watcher = s.ws("t")
+
+        def publish():
+            conn = s.http()
+            with contextlib.suppress(Eof, AssertionError, OSError):
+                while True:
+                    answered.append(conn.request("POST", "/events?tenant=t", JSON, EVENT).json()["seq"])
+
+        for _ in range(4):
+            team.go(publish)
+        seen = [e["seq"] for e in watcher.events(scaled(200))]
+        s.process.signal(signal.SIGTERM)
+        with pytest.raises((Closed, Eof)):
+            while True:
+                seen.append(watcher.recv_json("event_created")["event"]["seq"])
+        watcher.close()
+        assert s.process.wait() == 0
+        s.process.check(0)
+        s.ended = True
+        team.join()
+        assert seen == list(range(1, len(seen) + 1))
+        assert len(set(answered)) == len(answered), "a seq was given twice"
+        missing = set(range(1, max(answered) + 1)) - set(answered)
+        assert len(missing) <= 4, "at most the answer that each publisher was waiting for is lost with its connection"
+
+
+def test_two_signals():
+    with Server("--threads", "2", drain="30s") as s:
+        c = s.http()
+        c.send(POST + EVENT[:3])
+        ws = s.ws("t")
+        s.process.signal(signal.SIGTERM)
+        with pytest.raises((Closed, Eof)):
+            ws.recv()
+        s.process.signal(signal.SIGTERM)
+        code = s.process.wait(90)
+        assert code in (0, 1, -signal.SIGTERM, 128 + signal.SIGTERM), code
+        assert not REPORT.search(s.process.output())
+        s.ended = True
+
+
+def test_signals_that_do_not_end_it():
+    with Server() as s:
+        ws = s.ws("t")
+        for number in (signal.SIGHUP, signal.SIGPIPE):
+            s.process.signal(number)
+            e = s.publish("t", "x")
+            assert ws.events(1) == [e]
+            assert s.process.child.poll() is None
+
+
+def test_stop_and_continue():
+    with Server("--ping-interval", "10s") as s:
+        ws = s.ws("t")
+        os.kill(s.process.pid, signal.SIGSTOP)
+        conn = s.http()
+        conn.send(POST + EVENT)
+        time.sleep(0.3)
+        os.kill(s.process.pid, signal.SIGCONT)
+        assert conn.response("POST").status == 201
+        assert len(ws.events(1)) == 1
+
+
+def test_connections_in_bulk():
+    """A thousand streams at once over several threads, dealt out to all of them; one event reaches each."""
+    count = scaled(1000)
+    with Server("--threads", "3", "--max-connections", "5000") as s:
+        clients = [s.ws("t") if i % 2 else s.sse("t") for i in range(count)]
+        until(lambda: s.get("/events/stats", "t").json()["connections"] == count, "all of them counted")
+        e = s.publish("t", "to all")
+        for c in clients:
+            assert c.events(1) == [e]
+
+
+def test_a_gone_terminal_is_no_reason_to_die():
+    """Its stderr is a closed pipe: it serves on (SIGPIPE ignored), and ends well."""
+    read_end, write_end = os.pipe()
+    child = subprocess.Popen([program("CARILLON_BIN"), *COMMON], stdin=subprocess.DEVNULL, stdout=write_end, stderr=write_end, env=clean_environment(), start_new_session=True)
+    os.close(write_end)
+    try:
+        text, m = b"", None
+        while not m:
+            text += os.read(read_end, 4096)
+            m = re.search(rb"listening on \S*:(\d+)\n", text)
+        os.close(read_end)
+        c = Http(int(m[1]))
+        for _ in range(5):
+            assert c.request("POST", "/events?tenant=tenant_a", JSON, EVENT).status == 201
+        c.close()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(WAIT) == 0
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def test_websocket_during_the_crowd():
+    """Handshakes that race with closings on all threads: none is answered wrongly."""
+    with Server("--threads", "3") as s:
+        team, done = Team(), threading.Event()
+
+        def churn(seed):
+            rng = random.Random(seed)
+            while not done.is_set():
+                vanish(s.port, rng)
+
+        for seed in range(3):
+            team.go(churn, seed)
+        try:
+            for i in range(scaled(200)):
+                with contextlib.suppress(Refused):
+                    ws = WebSocket(s.port, f"/ws?tenant=calm{i % 5}")
+                    assert ws.recv_json("connection_established")["tenant_id"] == f"calm{i % 5}"
+                    ws.shut()
+        finally:
+            done.set()
+        team.join()

@@ -1,0 +1,81 @@
+#include "carillon/base/crypto.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "suite.h"
+
+static void check_hex(const uint8_t *bytes, size_t len, const char *want) {
+    char text[65] = "";
+    for (size_t i = 0; i < len && i < 32; i++) {
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+    CU_ASSERT_STRING_EQUAL(text, want);
+}
+
+/* FIPS 180-4, the examples. */
+static void test_digests(void) {
+    uint8_t sha1[20];
+    uint8_t sha256[32];
+    car_sha1("abc", 3, sha1);
+    check_hex(sha1, 20, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    car_sha1(NULL, 0, sha1);
+    check_hex(sha1, 20, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    car_sha256("abc", 3, sha256);
+    check_hex(sha256, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    car_sha256("", 0, sha256);
+    check_hex(sha256, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+/* RFC 6455, section 1.3. */
+static void test_websocket_accept(void) {
+    static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    uint8_t sha1[20];
+    char text[29] = "";
+    car_sha1(key, sizeof key - 1, sha1);
+    CU_ASSERT_EQUAL(car_base64_write(sha1, sizeof sha1, text), 28);
+    CU_ASSERT_STRING_EQUAL(text, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+/* RFC 4648, section 10. */
+static void test_base64(void) {
+    static const char *const rows[][2] = {{"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"},
+                                          {"\xff\xef\xbe", "/+++"},
+                                          {"\xff", "/w=="}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[16];
+        memset(text, '!', sizeof text);
+        size_t len = strlen(rows[i][0]);
+        size_t wrote = car_base64_write(rows[i][0], len, text);
+        CU_ASSERT_EQUAL(wrote, 4 * ((len + 2) / 3));
+        CU_ASSERT_EQUAL(wrote, strlen(rows[i][1]));
+        CU_ASSERT_EQUAL(memcmp(text, rows[i][1], wrote), 0);
+        CU_ASSERT_EQUAL(text[wrote], '!');
+    }
+}
+
+static void test_random(void) {
+    uint8_t a[64] = {0};
+    uint8_t b[64] = {0};
+    car_random(a, sizeof a);
+    car_random(b, sizeof b);
+    CU_ASSERT_NOT_EQUAL(memcmp(a, b, sizeof a), 0);
+    uint8_t guard[3] = {1, 2, 3};
+    car_random(guard + 1, 0);
+    CU_ASSERT_EQUAL(guard[1], 2);
+}
+
+static const struct car_test TESTS[] = {{"digests", test_digests},
+                                        {"WebSocket accept", test_websocket_accept},
+                                        {"base64", test_base64},
+                                        {"random", test_random}};
+
+int main(void) {
+    return car_suite_main("crypto", TESTS, sizeof TESTS / sizeof *TESTS);
+}

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# The Debian packages that Carillon wants, by purpose, and the one way to install them. Sourced by the scripts of
+# tools/ and by the Dockerfile; nothing else names a package.
+
+# packages_for GROUP: one package a line; a|b is the first of the two that there is.
+packages_for() {
+    case $1 in
+    build)
+        # llhttp is a library from Debian 13 on; Debian 12 has its sources inside node-llhttp.
+        printf '%s\n' gcc libc6-dev cmake ninja-build pkg-config 'libllhttp-dev|node-llhttp' \
+            libuv1-dev libck-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev
+        ;;
+    unit | race | fuzz) printf '%s\n' libcunit1-dev ;;
+    e2e) printf '%s\n' libcunit1-dev python3 python3-pytest python3-websockets ;;
+    browser)
+        printf '%s\n' libcunit1-dev chromium
+        node_present || printf '%s\n' nodejs npm
+        ;;
+    container)
+        printf '%s\n' libcunit1-dev buildah podman runc conmon mmdebstrap debian-archive-keyring ca-certificates curl
+        ;;
+    check) printf '%s\n' libcunit1-dev git python3 clang-format shellcheck ;;
+    tidy) printf '%s\n' libcunit1-dev clang clang-tidy python3 ;;
+    sanitize) printf '%s\n' libcunit1-dev clang libclang-rt-dev llvm ;;
+    *)
+        echo "packages_for: no group '$1'" >&2
+        return 1
+        ;;
+    esac
+}
+
+# Any node of 18 or later that comes with npm will do, whoever packaged it.
+node_present() {
+    local version
+    version=$(node --version 2>/dev/null) && command -v npm >/dev/null || return 1
+    version=${version#v}
+    [ "${version%%.*}" -ge 18 ]
+}
+
+# missing_packages GROUP...: what of these groups is not installed, one a line.
+missing_packages() {
+    local installed
+    installed=$(dpkg-query --show --showformat='${db:Status-Status} ${Package}\n' 2>/dev/null) || true
+    for group in "$@"; do packages_for "$group"; done | sort -u | awk -v installed="$installed" '
+        BEGIN {
+            count = split(installed, lines, "\n")
+            for (i = 1; i <= count; i++) if (sub(/^installed /, "", lines[i])) have[lines[i]] = 1
+        }
+        {
+            count = split($0, names, "|")
+            for (i = 1; i <= count; i++) if (names[i] in have) next
+            print
+        }'
+}
+
+# install_packages GROUP...: installs what is missing; quick and silent where nothing is. CARILLON_NO_INSTALL=1 takes it
+# that everything is there, for systems with another package manager.
+install_packages() {
+    local missing=() names=() name root=()
+    [ "${CARILLON_NO_INSTALL-}" != 1 ] || return 0
+    mapfile -t missing < <(missing_packages "$@")
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "carillon: no apt-get here; install what your system calls: ${missing[*]}" >&2
+        echo "carillon: then say so with CARILLON_NO_INSTALL=1" >&2
+        return 1
+    fi
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "carillon: neither root nor sudo here; have these installed: ${missing[*]}" >&2
+            return 1
+        fi
+        root=(sudo)
+    fi
+    echo "carillon: installing ${missing[*]}" >&2
+    "${root[@]}" apt-get update --quiet=2 || return 1
+    for name in "${missing[@]}"; do
+        if [ "$name" != "${name#*|}" ] && apt-cache show "${name%%|*}" >/dev/null 2>&1; then
+            name=${name%%|*}
+        fi
+        names+=("${name#*|}")
+    done
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${names[@]}"
+}
+
+# runtime_packages BINARY: the packages of the libraries that a finished binary loads. Their names differ between
+# releases, so they are read off the binary.
+runtime_packages() {
+    ldd "$1" | awk '$3 ~ /^\// { print $3 }' | while read -r library; do
+        dpkg-query --search "$(readlink -f "$library")" 2>/dev/null || dpkg-query --search "$library" 2>/dev/null ||
+            dpkg-query --search "${library#/usr}" 2>/dev/null || dpkg-query --search "/usr$(readlink -f "$library")"
+    done | sed 's/:.*//' | sort -u
+}
