@@ -88,7 +88,8 @@ static bool take(struct listing *l, const struct car_event *event) {
 }
 
 /* Walks over the events from `first` to `last`, in pieces; within a piece in either direction. */
-static void walk(struct listing *l, struct car_tenant *tenant, struct car_reader *reader, uint64_t first, uint64_t last) {
+static void walk(struct listing *l, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
+                 uint64_t last) {
     struct car_event *events[PIECE];
     bool going = true;
     while (going && first <= last) {

@@ -55,7 +55,8 @@ static bool is_json(const struct car_http_request *req) {
     size_t count = 0;
     struct car_span type = car_http_header_get(req, "Content-Type", &count);
     struct car_span media;
-    return count == 1 && car_span_next(&type, ';', &media) && car_span_ieq(car_span_trim(media), CAR_SPAN(CAR_TYPE_JSON));
+    return count == 1 && car_span_next(&type, ';', &media) &&
+           car_span_ieq(car_span_trim(media), CAR_SPAN(CAR_TYPE_JSON));
 }
 
 /* Reads the body. false where it was refused, and answered. */

@@ -56,12 +56,11 @@ void car_event_stats(struct car_call *call) {
         last_at = json_stringn(at, sizeof at);
     }
     struct car_span id = car_tenant_id(tenant);
-    json_t *document = json_pack("{s:s%,s:I,s:o,s:I,s:o,s:o,s:I,s:f}", "tenant_id", id.ptr, id.len, "total",
-                                 (json_int_t)tally.total, "by_type", tally.by_type, "last_seq",
-                                 (json_int_t)car_tenant_newest(tenant), "first_seq",
-                                 tally.total ? json_integer((json_int_t)tally.first) : json_null(), "last_event_at",
-                                 last_at ? last_at : json_null(), "connections",
-                                 (json_int_t)car_tenant_connections(tenant), "rate_1m",
-                                 car_tenant_rate_1m(tenant, car_clock_wall_ms()));
+    json_t *document =
+        json_pack("{s:s%,s:I,s:o,s:I,s:o,s:o,s:I,s:f}", "tenant_id", id.ptr, id.len, "total", (json_int_t)tally.total,
+                  "by_type", tally.by_type, "last_seq", (json_int_t)car_tenant_newest(tenant), "first_seq",
+                  tally.total ? json_integer((json_int_t)tally.first) : json_null(), "last_event_at",
+                  last_at ? last_at : json_null(), "connections", (json_int_t)car_tenant_connections(tenant), "rate_1m",
+                  car_tenant_rate_1m(tenant, car_clock_wall_ms()));
     car_respond_json(call->exchange, 200, document);
 }

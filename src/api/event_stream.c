@@ -66,8 +66,8 @@ static void add(struct car_buf *out, const char *event, struct car_span id, stru
     data->len = 0;
 }
 
-/* The first events. They carry an id where the subscriber is up to date with them, so that one that comes back before the
- * next event misses none. */
+/* The first events. They carry an id where the subscriber is up to date with them, so that one that comes back before
+ * the next event misses none. */
 static void greet(struct car_call *call, struct stream *stream, const struct car_join *join, uint64_t newest) {
     struct car_buf data = CAR_BUF_INIT;
     struct car_buf id = CAR_BUF_INIT;

@@ -67,11 +67,10 @@ void car_health(struct car_call *call) {
     char now[CAR_RFC3339_LEN];
     car_rfc3339_write(car_clock_wall_ms(), now);
     double uptime = (double)(car_clock_mono_us() - call->api->started_us) / 1e6;
-    json_t *document =
-        json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:{s:I,s:o}}", "status", "healthy", "timestamp", now, sizeof now, "version",
-                  call->api->version, "uptime", uptime, "memory", memory(), "connections",
-                  connections(call->api->feed), "eventStats", "totalEvents", totals.events, "tenantStats",
-                  totals.tenants);
+    json_t *document = json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:{s:I,s:o}}", "status", "healthy", "timestamp", now,
+                                 sizeof now, "version", call->api->version, "uptime", uptime, "memory", memory(),
+                                 "connections", connections(call->api->feed), "eventStats", "totalEvents",
+                                 totals.events, "tenantStats", totals.tenants);
     car_respond_json(call->exchange, 200, document);
 }
 

@@ -120,8 +120,8 @@ static void on_begin(void *app, struct car_exchange *exchange, const struct car_
 }
 
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
-    struct car_call call = {.api = app, .exchange = exchange, .worker = exchange->worker, .req = req,
-                            .path = req->path};
+    struct car_call call = {
+        .api = app, .exchange = exchange, .worker = exchange->worker, .req = req, .path = req->path};
     struct car_buf decoded = CAR_BUF_INIT;
     if (!req->path.ptr) {
         car_respond_problem(exchange, 405, "this server is no proxy", NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n");

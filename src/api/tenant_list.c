@@ -14,8 +14,8 @@ static void add(struct car_tenant *tenant, void *user) {
     char at[CAR_RFC3339_LEN];
     car_rfc3339_write(car_tenant_created_ms(tenant), at);
     struct car_span id = car_tenant_id(tenant);
-    json_array_append_new(list, json_pack("{s:s%,s:s%,s:s%}", "id", id.ptr, id.len, "name", id.ptr, id.len,
-                                          "created_at", at, sizeof at));
+    json_array_append_new(
+        list, json_pack("{s:s%,s:s%,s:s%}", "id", id.ptr, id.len, "name", id.ptr, id.len, "created_at", at, sizeof at));
 }
 
 void car_tenant_list(struct car_call *call) {

@@ -285,6 +285,7 @@ int car_server_run(const struct car_config *config, const char *version) {
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     car_log_setup(config->log_format, config->log_level);
+    car_log_never_block();
     int err = uv_loop_init(&server.loop);
     if (err) {
         die("cannot start", err);

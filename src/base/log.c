@@ -1,11 +1,15 @@
 #include "carillon/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,13 +17,18 @@
 #include "carillon/base/utf8.h"
 
 enum {
-    LINE_MAX_BYTES = 8192, /* a longer line is cut, and ends in "..." */
+    LINE_MAX_BYTES = 4096, /* a longer line is cut, and ends in "..."; PIPE_BUF, so that a pipe takes it whole or not */
     ENDING_ROOM = 8,       /* for what closes a line, which is never cut */
 };
 
 /* Written by car_log_setup before there are other threads, only read afterwards. */
 static enum car_log_format log_format = CAR_LOG_TEXT;
 static enum car_log_level log_level = CAR_LOG_INFO;
+static int log_fd = STDERR_FILENO;
+static bool log_is_socket;
+
+/* Lines that nobody took; told of when one is taken again. */
+static atomic_uint dropped;
 
 struct line {
     size_t len;
@@ -30,6 +39,21 @@ struct line {
 void car_log_setup(enum car_log_format format, enum car_log_level level) {
     log_format = format;
     log_level = level;
+}
+
+void car_log_never_block(void) {
+    struct stat about = {0};
+    if (log_fd != STDERR_FILENO) {
+        close(log_fd);
+        log_fd = STDERR_FILENO;
+    }
+    log_is_socket = fstat(STDERR_FILENO, &about) == 0 && S_ISSOCK(about.st_mode);
+    if (!log_is_socket && S_ISFIFO(about.st_mode)) {
+        /* Opened once more: O_NONBLOCK on standard error itself would be every other process's as well that shares it.
+         */
+        int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        log_fd = fd >= 0 ? fd : STDERR_FILENO;
+    }
 }
 
 bool car_log_wants(enum car_log_level level) {
@@ -143,19 +167,24 @@ static void add_ending(struct line *line, bool cut) {
     line->len = (size_t)(end - line->data);
 }
 
-/* One call in the usual case. A line that can't be written is dropped: there is nowhere left to say so. */
-static void write_line(const struct line *line) {
+/* One call in the usual case. false where nobody takes the line for now; where it can't be written at all, there is
+ * nowhere to say so. */
+static bool write_line(const struct line *line) {
     size_t at = 0;
     while (at < line->len) {
-        ssize_t wrote = write(STDERR_FILENO, line->data + at, line->len - at);
+        const char *rest = line->data + at;
+        size_t left = line->len - at;
+        ssize_t wrote =
+            log_is_socket ? send(log_fd, rest, left, MSG_DONTWAIT | MSG_NOSIGNAL) : write(log_fd, rest, left);
         if (wrote < 0 && errno == EINTR) {
             continue;
         }
         if (wrote <= 0) {
-            return;
+            return errno != EAGAIN && errno != EWOULDBLOCK;
         }
         at += (size_t)wrote;
     }
+    return true;
 }
 
 void car_log(enum car_log_level level, const char *fmt, ...) {
@@ -175,6 +204,13 @@ void car_log(enum car_log_level level, const char *fmt, ...) {
     add_prefix(&line, level);
     add_message(&line, message, len < 0 ? 0 : whole ? (size_t)len : sizeof message - 1);
     add_ending(&line, line.cut || !whole);
-    write_line(&line);
+    if (!write_line(&line)) {
+        atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+    } else if (atomic_load_explicit(&dropped, memory_order_relaxed)) {
+        unsigned lost = atomic_exchange_explicit(&dropped, 0, memory_order_relaxed);
+        if (lost) {
+            car_log_warn("%u lines of this log were dropped: nobody took them", lost);
+        }
+    }
     errno = saved;
 }

@@ -80,8 +80,8 @@ static bool round_of(struct car_lane *lane) {
     return n > 0;
 }
 
-/* Lets a drainer that waits for this lane go on. Sequentially consistent on both sides: either it sees the new position,
- * or we see that it waits. */
+/* Lets a drainer that waits for this lane go on. Sequentially consistent on both sides: either it sees the new
+ * position, or we see that it waits. */
 static void consumed(struct car_lane *lane) {
     struct car_tenant *tenant = lane->tenant;
     atomic_store(&lane->consumed, lane->position);
@@ -158,8 +158,8 @@ struct car_lane *car_lane_get(struct car_worker *worker, struct car_tenant *tena
             return NULL;
         }
         atomic_store_explicit(slot, lane, memory_order_release);
-        /* Entering is a full fence, and a drainer enters between numbering events and looking for lanes: either it finds
-         * this lane, or we find its events. */
+        /* Entering is a full fence, and a drainer enters between numbering events and looking for lanes: either it
+         * finds this lane, or we find its events. */
         car_reader_enter(worker->reader);
         car_reader_leave(worker->reader);
     }

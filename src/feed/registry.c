@@ -25,9 +25,9 @@ struct entry {
 };
 
 /*
- * Readers: any thread, inside a section. Writers: one at a time, who holds `writing`. Ordering: an entry is whole before
- * ck_hs_put stores the pointer to it; a reader gets to its content only through that pointer. A table that was outgrown
- * may still be walked by readers, so the adder retires it.
+ * Readers: any thread, inside a section. Writers: one at a time, who holds `writing`. Ordering: an entry is whole
+ * before ck_hs_put stores the pointer to it; a reader gets to its content only through that pointer. A table that was
+ * outgrown may still be walked by readers, so the adder retires it.
  */
 struct car_registry {
     ck_hs_t set;
@@ -44,8 +44,8 @@ struct table {
     alignas(max_align_t) unsigned char bytes[];
 };
 
-/* ck_malloc's functions are not told whose memory they handle, so the thread that adds says it here: who retires a table
- * that the set outgrows. Set during ck_hs_put only. */
+/* ck_malloc's functions are not told whose memory they handle, so the thread that adds says it here: who retires a
+ * table that the set outgrows. Set during ck_hs_put only. */
 static _Thread_local struct car_reader *adder;
 
 static void *table_alloc(size_t size) {

@@ -87,8 +87,8 @@ static bool offer_chunk(struct car_session *session, struct car_event *const *ev
 static bool step(struct car_session *session) {
     struct car_lane *lane = session->lane;
     struct car_event *events[CHUNK_EVENTS];
-    size_t count = car_history_read(&lane->tenant->history, lane->worker->reader, session->position + 1, events,
-                                    CHUNK_EVENTS);
+    size_t count =
+        car_history_read(&lane->tenant->history, lane->worker->reader, session->position + 1, events, CHUNK_EVENTS);
     uint64_t first = count ? events[0]->seq : lane->position + 1;
     bool more = true;
     if (first > session->position + 1) {

@@ -309,8 +309,8 @@ static void on_timer(struct car_timer *timer) {
 }
 
 void car_conn_wake_in(struct car_conn *conn, uint64_t ms) {
-    /* A timer that is due earlier stays: it goes off, finds it is too early, and is set again. That spares moving it for
-     * every request or message. */
+    /* A timer that is due earlier stays: it goes off, finds it is too early, and is set again. That spares moving it
+     * for every request or message. */
     uint64_t before = conn->wake_at;
     conn->wake_at = car_conn_now(conn) + ms;
     if (!car_timer_is_set(&conn->timer) || conn->wake_at + MEANWHILE_MS < before) {

@@ -11,12 +11,12 @@
 struct http {
     struct car_conn *conn;
     struct car_http_parser *parser;
-    struct car_exchange *exchange; /* being received, or waiting for its answer */
-    uint64_t deadline;             /* for the request's last byte; 0 while none has begun */
-    bool whole;                    /* the exchange's request has been handed on */
-    bool any;                      /* at least one byte has arrived on this connection */
-    bool over;                     /* no further request is read */
-    bool peer_done;                /* the peer sends nothing more */
+    struct car_exchange *exchange;       /* being received, or waiting for its answer */
+    uint64_t deadline;                   /* for the request's last byte; 0 while none has begun */
+    bool whole;                          /* the exchange's request has been handed on */
+    bool any;                            /* at least one byte has arrived on this connection */
+    bool over;                           /* no further request is read */
+    bool peer_done;                      /* the peer sends nothing more */
     const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
     void *next_proto;
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
 #include "carillon/net/conn.h"
 #include "carillon/proto/deflate.h"
@@ -10,6 +11,9 @@
 #include "out.h"
 
 #define DEFLATE_LEVEL 1
+
+#define RETRY_MIN_MS 500
+#define RETRY_MAX_MS 5000
 
 struct car_net_local *car_net_local(const struct car_worker *worker) {
     return worker->net;
@@ -41,6 +45,12 @@ void car_net_detach(struct car_worker *worker) {
         car_deflater_free(&local->deflater);
         free(local);
     }
+}
+
+unsigned car_net_retry_ms(void) {
+    uint32_t random;
+    car_random(&random, sizeof random);
+    return RETRY_MIN_MS + random % (RETRY_MAX_MS - RETRY_MIN_MS + 1);
 }
 
 static void each(struct car_net_local *local, void (*visit)(struct car_conn *conn)) {

@@ -8,7 +8,7 @@
 #include "carillon/proto/http.h"
 #include "carillon/proto/sse.h"
 
-/* How long a client is asked to wait when the server goes away, and otherwise. */
+/* How long a client is asked to wait before it comes back, in the usual case. */
 #define RETRY_MS 2000
 
 static struct car_sse *sse_of(const struct car_conn *conn) {
@@ -80,6 +80,12 @@ static void on_wake(struct car_conn *conn) {
 }
 
 static void on_leave(struct car_conn *conn) {
+    struct car_buf out = CAR_BUF_INIT;
+    car_sse_retry(&out, car_net_retry_ms());
+    if (!out.failed) {
+        car_conn_write_copy(conn, out.data, out.len);
+    }
+    car_buf_free(&out);
     car_conn_finish(conn);
 }
 

@@ -1,5 +1,7 @@
 #include "carillon/net/ws_conn.h"
 
+#include <stdio.h>
+
 #include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
 #include "carillon/net/conn.h"
@@ -206,7 +208,9 @@ static void on_wake(struct car_conn *conn) {
 }
 
 static void on_leave(struct car_conn *conn) {
-    car_ws_close(ws_of(conn), CAR_WS_GOING_AWAY, "server going away");
+    char reason[CAR_WS_REASON_MAX];
+    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
+    car_ws_close(ws_of(conn), CAR_WS_GOING_AWAY, reason);
 }
 
 static void on_ended(struct car_conn *conn) {

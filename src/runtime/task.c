@@ -3,7 +3,7 @@
 #include "carillon/base/clock.h"
 
 /* After this long the rest waits for the loop to look for input: some 500 writes to sockets. */
-#define SLICE_US 2000u
+#define SLICE_US    2000u
 #define CLOCK_EVERY 32u
 
 static void queue_init(struct car_task_queue *q) {

@@ -903,20 +903,20 @@ class Server:
 
     def request(self, method, target, headers=None, body=None, **more):
         """One request on this thread's own connection, which is opened again where the server closed it."""
-        conn = getattr(self.local, "conn", None)
-        if conn is None:
-            conn = self.local.conn = self.http()
+        conn, self.local.conn = getattr(self.local, "conn", None), None
+        fresh = conn is None
+        conn = conn or self.http()
         try:
             r = conn.request(method, target, headers, body, **more)
         except Eof:
-            if method not in ("GET", "HEAD", "OPTIONS"):
-                self.local.conn = None
+            if fresh or method not in ("GET", "HEAD", "OPTIONS"):
                 raise
-            conn = self.local.conn = self.http()
+            conn = self.http()
             r = conn.request(method, target, headers, body, **more)
         if "close" in r.tokens("Connection"):
             conn.close()
-            self.local.conn = None
+        else:
+            self.local.conn = conn
         return r
 
     def get(self, target, tenant=None, headers=None):

@@ -335,6 +335,13 @@ def test_space_around_the_json(server, tenant):
     assert put(server, tenant, ' \r\n\t{ "message" : "x" } \n').status == 201
 
 
+def test_names_may_be_escaped(server, tenant):
+    r = put(server, tenant, '{"\\u006dessage":"x","\\u0074ype":"\\u0061","meta\\u0064ata":{"\\u0061":1}}')
+    assert r.status == 201, r
+    e = check_event(r.json(), tenant)
+    assert (e["message"], e["type"], e["metadata"]) == ("x", "a", {"a": 1})
+
+
 def test_fields_of_the_server_are_not_taken_from_the_body(server, tenant):
     raw = {
         "message": "x", "id": NOWHERE, "tenant_id": "tenant_b", "seq": 99, "author": "mallory", "timestamp": "2001-01-01T00:00:00.000Z",

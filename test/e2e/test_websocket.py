@@ -466,6 +466,18 @@ def test_ping(server, tenant):
 @pytest.mark.parametrize(
     "text",
     [
+        '{"type":"\\u0070ing","ref":1}', '{"\\u0074ype":"ping","\\u0072ef":1}', ' \n{ "ref" : 1 , "type" : "ping" }\t', '{"ref":1,"type":"ping","unknown":[{}]}',
+    ],
+)
+def test_any_spelling_of_the_same_json(server, tenant, text):
+    ws = server.ws(tenant)
+    ws.send_text(text)
+    assert ws.recv_json() == {"type": "pong", "ref": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "", " ", "{", "nonsense", "[]", "1", '"text"', "null", "{}", '{"type":1}', '{"type":null}', '{"type":"unknown","ref":1}', '{"ref":1}',
         '{"type":"ping"', '{"type":"ping"}}', '{"type":"ping"}{"type":"ping"}', '{"type":"\\ud800"}', '{"type":"ping","ref":"\\udc00"}',
         '{"type":"event_created"}', '{"type":"connection_established"}', "[" * 10000, '{"type":"ping","ref":' + "[" * 50000, "NaN",

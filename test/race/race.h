@@ -105,7 +105,7 @@ static inline void race_pin(unsigned n) {
         return;
     }
     n %= (unsigned)CPU_COUNT(&usable);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (CPU_ISSET(cpu, &usable) && n-- == 0) {
             CPU_ZERO(&usable);
             CPU_SET(cpu, &usable);

@@ -9,12 +9,12 @@
 #include "suite.h"
 
 /*
- * After the validators of Concurrency Kit's regressions/ck_ring: rings of 4 slots, so that they are full or empty nearly
- * all the time, cursors that wrap around early in the run, random stalls on both sides.
+ * After the validators of Concurrency Kit's regressions/ck_ring: rings of 4 slots, so that they are full or empty
+ * nearly all the time, cursors that wrap around early in the run, random stalls on both sides.
  */
 #define SLOTS     4u
 #define PRODUCERS 3u
-#define TEST_MS   3000u
+#define TEST_MS   2500u
 #define MUD       8u
 
 /* A cache line of its own, written by putters and drainers alike. */
@@ -214,8 +214,8 @@ static void fill_store_buffer(struct scene *s) {
     }
 }
 
-/* The taker's side goes from thread to thread: whoever turns `draining` to true drains. Here with the weakest order that
- * the protocol allows: a release and a full fence, not an exchange, on the way out. */
+/* The taker's side goes from thread to thread: whoever turns `draining` to true drains. Here with the weakest order
+ * that the protocol allows: a release and a full fence, not an exchange, on the way out. */
 static void drain(struct scene *s) {
     atomic_thread_fence(memory_order_seq_cst); /* the put before the look at the flag; partner: below */
     while (!atomic_exchange_explicit(&s->draining, true, memory_order_acquire)) {

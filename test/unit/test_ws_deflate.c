@@ -66,7 +66,9 @@ static void sizes(void) {
     static const size_t SIZES[] = {16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072};
     struct car_deflater *deflater = car_deflater_new(6);
     char *bytes = malloc(131072);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(bytes);
+    if (!bytes) {
+        abort();
+    }
     uint64_t state = 42;
     for (size_t i = 0; i < 131072; i++) {
         bytes[i] = (char)(' ' + (ws_random(&state) >> 20) % (i & 4096 ? 3 : 90));

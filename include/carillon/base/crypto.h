@@ -11,7 +11,8 @@ void car_sha256(const void *bytes, size_t len, uint8_t out[32]);
 /* Fills with bytes from libcrypto's generator; aborts where there are none, which cannot happen on a sane system. */
 void car_random(void *out, size_t len);
 
-/* Standard base64 with padding (RFC 4648, section 4). Writes 4 * ((len + 2) / 3) characters, no NUL; returns how many. */
+/* Standard base64 with padding (RFC 4648, section 4). Writes 4 * ((len + 2) / 3) characters, no NUL; returns how many.
+ */
 size_t car_base64_write(const void *bytes, size_t len, char *out);
 
 #endif

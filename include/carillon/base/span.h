@@ -35,7 +35,8 @@ bool car_span_ieq(struct car_span a, struct car_span b);
 struct car_span car_span_trim(struct car_span s);
 
 /* Takes the part before the next `sep` off the front of *rest (all of it where there is none) and advances *rest past
- * the separator. false once *rest is used up: `while (car_span_next(&rest, ',', &item))`. An empty input has no part. */
+ * the separator. false once *rest is used up: `while (car_span_next(&rest, ',', &item))`. An empty input has no part.
+ */
 bool car_span_next(struct car_span *rest, char sep, struct car_span *part);
 
 /* A decimal number of 1 to 20 digits, no sign, no blanks, at most `max`. CAR_EINVAL otherwise. */

@@ -13,8 +13,8 @@ struct car_worker;
 #define CAR_DRAIN_BATCH 256
 
 /*
- * The drainer's side of a tenant: the steps by which a log turns what waits in the inlet into numbered events. One thread
- * at a time is a tenant's drainer: whoever turned `draining` to true (car_drain_claim), until car_drain_finish.
+ * The drainer's side of a tenant: the steps by which a log turns what waits in the inlet into numbered events. One
+ * thread at a time is a tenant's drainer: whoever turned `draining` to true (car_drain_claim), until car_drain_finish.
  *
  * Ordering: the exchange that claims acquires what the former drainer's release of the flag published, so history and
  * lanes have a single writer. Enqueue, full fence, claim on one side; release, full fence, look again on the other: an

@@ -15,7 +15,8 @@ struct car_reader;
  *
  * Owner: the tenant's drainer (one thread at a time; the drainer flag orders them) appends and forgets. Readers: any
  * thread with a car_reader, no lock. Ordering: an event is stored before `newest` names it. Reclamation: forgotten
- * events and outgrown slots are retired, so a reader's section keeps what it sees alive long enough to take a reference.
+ * events and outgrown slots are retired, so a reader's section keeps what it sees alive long enough to take a
+ * reference.
  */
 struct car_history {
     _Atomic(struct car_history_slots *) slots; /* NULL until the first event */
@@ -45,8 +46,8 @@ static inline uint64_t car_history_oldest(const struct car_history *history) {
 }
 
 /*
- * Takes references to up to `max` consecutive events from `seq` on into `out`, fewer where the history ends. Where `seq`
- * has been forgotten it begins with the first one kept: the caller sees that in out[0]->seq. Returns how many.
+ * Takes references to up to `max` consecutive events from `seq` on into `out`, fewer where the history ends. Where
+ * `seq` has been forgotten it begins with the first one kept: the caller sees that in out[0]->seq. Returns how many.
  */
 size_t car_history_read(struct car_history *history, struct car_reader *reader, uint64_t seq, struct car_event **out,
                         size_t max);

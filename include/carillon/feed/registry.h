@@ -33,7 +33,6 @@ size_t car_registry_count(const struct car_registry *registry);
 
 /* Calls `visit` for each tenant, in no particular order; a tenant added meanwhile may be missed. Takes the writers'
  * mutex: not for a hot path, and `visit` must not add. */
-void car_registry_each(struct car_registry *registry, void (*visit)(struct car_tenant *tenant, void *user),
-                       void *user);
+void car_registry_each(struct car_registry *registry, void (*visit)(struct car_tenant *tenant, void *user), void *user);
 
 #endif

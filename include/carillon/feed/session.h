@@ -35,8 +35,8 @@ enum car_session_state {
 };
 
 /*
- * A subscriber: a position in its tenant's log. Embedded in a connection's state; belongs to the worker's thread, to one
- * tenant for life. Zero-initialised is detached.
+ * A subscriber: a position in its tenant's log. Embedded in a connection's state; belongs to the worker's thread, to
+ * one tenant for life. Zero-initialised is detached.
  */
 struct car_session {
     struct car_session *next, **pprev; /* among its lane's live sessions */

@@ -13,8 +13,8 @@ struct car_reader;
 #define CAR_TENANT_ID_MAX 64
 
 /*
- * A tenant: its id, its rings, its newest events. An idle one costs this struct and its place in the registry; rings and
- * history come with the first event, a lane with the first subscriber of a worker. Lives as long as the registry.
+ * A tenant: its id, its rings, its newest events. An idle one costs this struct and its place in the registry; rings
+ * and history come with the first event, a lane with the first subscriber of a worker. Lives as long as the registry.
  */
 struct car_tenant;
 

@@ -15,8 +15,8 @@ enum car_wire {
     CAR_WIRES,
 };
 
-/* The frames of `count` sealed events of one tenant, one after the other, tagged with that tenant. NULL where memory ran
- * out. The deflater is the calling thread's. */
+/* The frames of `count` sealed events of one tenant, one after the other, tagged with that tenant. NULL where memory
+ * ran out. The deflater is the calling thread's. */
 struct car_blob *car_wire_events(enum car_wire wire, struct car_event *const *events, size_t count,
                                  struct car_deflater *deflater);
 

@@ -54,10 +54,10 @@ struct car_conn {
     struct car_out *writing; /* waits for the socket */
     struct car_buf *held;    /* input that the protocol left */
     bool reading : 1;
-    bool full : 1;     /* somebody waits for `drained` */
-    bool resume : 1;   /* held input may go on */
+    bool full : 1;   /* somebody waits for `drained` */
+    bool resume : 1; /* held input may go on */
     bool finishing : 1;
-    bool shut : 1;     /* our end is closed, the peer's is not yet */
+    bool shut : 1; /* our end is closed, the peer's is not yet */
     bool closing : 1;
     bool saw_eof : 1;
 };

@@ -48,8 +48,8 @@ struct car_http_app {
  * ends. On the worker's thread. */
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit);
 
-/* Answers with a whole response, head and body, and ends the exchange: it may be freed by the call. Takes a reference to
- * the blob; NULL (out of memory) closes the connection. */
+/* Answers with a whole response, head and body, and ends the exchange: it may be freed by the call. Takes a reference
+ * to the blob; NULL (out of memory) closes the connection. */
 void car_exchange_finish(struct car_exchange *exchange, struct car_blob *response);
 
 /*

@@ -9,7 +9,8 @@ struct car_worker;
 
 /*
  * Accepts connections on its own thread's loop and deals each to the worker that has the fewest. Over the limit a
- * connection is still dealt, to be answered 503; far over it, it is closed. Out of descriptors it pauses and tries again.
+ * connection is still dealt, to be answered 503; far over it, it is closed. Out of descriptors it pauses and tries
+ * again.
  */
 struct car_listener_config {
     const char *host; /* a name or an address */
@@ -25,7 +26,8 @@ int car_listener_open(struct car_listener **out, uv_loop_t *loop, const struct c
 /* The port it listens on. */
 uint16_t car_listener_port(const struct car_listener *listener);
 
-/* Stops accepting; memory goes in the close callback. Nulls the pointer; NULL inside is allowed. On the loop's thread. */
+/* Stops accepting; memory goes in the close callback. Nulls the pointer; NULL inside is allowed. On the loop's thread.
+ */
 void car_listener_close(struct car_listener **listener);
 
 #endif

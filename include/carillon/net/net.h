@@ -19,7 +19,7 @@ struct car_worker;
 struct car_net {
     const struct car_http_app *app; /* who answers requests */
     void *app_data;
-    size_t max_body;           /* bytes of a request's body, or of a WebSocket message */
+    size_t max_body;             /* bytes of a request's body, or of a WebSocket message */
     uint32_t request_timeout_ms; /* a request's arrival, from its first byte to its last */
     uint32_t idle_timeout_ms;    /* between two requests; and how long a response may make no progress */
     uint32_t ping_interval_ms;
@@ -53,6 +53,9 @@ void car_net_drain(struct car_worker *worker);
 
 /* Closes the worker's connections as they are. On the worker's thread. */
 void car_net_abort(struct car_worker *worker);
+
+/* When a client that is sent away shall come back, in milliseconds: spread out, so that they don't all come at once. */
+unsigned car_net_retry_ms(void);
 
 struct car_net_local *car_net_local(const struct car_worker *worker);
 

@@ -40,9 +40,10 @@ struct car_ws {
  * (the answer then says Sec-WebSocket-Version: 13) or 400, and a static reason. */
 int car_ws_check(const struct car_http_request *req, const char **why);
 
-/* Accepts the handshake of a request that car_ws_check found sound, and ends the exchange. `ws` is zeroed by the caller.
- * false where the connection has gone or memory ran out: nothing will be called, and the memory is still the caller's.
- * Otherwise the WebSocket can be sent to at once, and what came with the handshake is read when `request` returns. */
+/* Accepts the handshake of a request that car_ws_check found sound, and ends the exchange. `ws` is zeroed by the
+ * caller. false where the connection has gone or memory ran out: nothing will be called, and the memory is still the
+ * caller's. Otherwise the WebSocket can be sent to at once, and what came with the handshake is read when `request`
+ * returns. */
 bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct car_http_request *req,
                  const struct car_ws_ops *ops);
 

@@ -30,7 +30,8 @@ size_t car_inflater_memory(const struct car_inflater *inflater);
 
 /*
  * Appends the decompressed payload of one message to `out` (RFC 7692, section 7.2.2): adds the 00 00 ff ff that the
- * sender removed, goes on after blocks with BFINAL (7.2.3.4), takes windows up to 32 KiB.
+ * sender removed, goes on after blocks with BFINAL (7.2.3.4), takes windows up to 32 KiB. Lenient in one thing: a
+ * payload that ends with a block, on a byte's end, is whole without the tail; so is an empty one.
  *
  * CAR_EPROTO: not DEFLATE data, or cut short. CAR_ETOOBIG: more than `max_out` bytes; found after max_out + 1 at most.
  * CAR_ENOMEM. After an error `out` holds at its end what came before it. Memory and work are bounded by `in.len` and

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 
-/** A TCP relay on loopback whose line can be cut (connections reset, new ones too) or frozen (silence, no close). */
+/** A TCP relay on loopback whose line can be cut (connections end, new ones too) or frozen (silence, no close). */
 export class Proxy {
     /** @param {number} target port */
     constructor(target) {
@@ -47,7 +47,7 @@ export class Proxy {
 
     #dropAll() {
         for (const [near, far] of this.pairs) {
-            near.resetAndDestroy();
+            near.destroy();
             far.destroy();
         }
         this.pairs.clear();
@@ -56,7 +56,7 @@ export class Proxy {
     #relay(near) {
         near.on('error', () => {});
         if (this.cutOff) {
-            near.resetAndDestroy();
+            near.destroy();
             return;
         }
         const far = connect(this.target, '127.0.0.1');
