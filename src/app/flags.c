@@ -106,7 +106,7 @@ static const struct car_option ROWS[] = {
      .help = "how long a connection may stay open between two requests"},
     {.group = "Timing", .name = "ping-interval", .arg = "TIME", .kind = CAR_OPTION_DURATION, FIELD(ping_interval_ms),
      .def = "25s", RANGE(MS(10), HOURS(24)), ALIASES({"NB_BACKEND_SIO_PING_INTERVAL", true}),
-     .help = "time between two pings to a WebSocket or Socket.IO client"},
+     .help = "time between two pings to a WebSocket client"},
     {.group = "Timing", .name = "ping-timeout", .arg = "TIME", .kind = CAR_OPTION_DURATION, FIELD(ping_timeout_ms),
      .def = "20s", RANGE(MS(10), HOURS(24)), ALIASES({"NB_BACKEND_SIO_PING_TIMEOUT", true}),
      .help = "how long such a client may take to answer"},
@@ -147,7 +147,7 @@ static const struct car_options FLAGS = {
 static const char HELP_HEAD[] =
     "Usage: carillon [serve] [flags]\n"
     "\n"
-    "A real-time event feed server for many tenants: HTTP, WebSocket, Server-Sent Events, Socket.IO.\n"
+    "A real-time event feed server for many tenants: REST in; WebSocket and Server-Sent Events out.\n"
     "\n"
     "Write --flag value or --flag=value; --flag, --flag=false or --no-flag where no value is shown.\n"
     "A flag beats its environment variables, in the order shown, which beat the --config file.\n";

@@ -141,11 +141,16 @@ static int listen_on(const char *host, uint16_t port, int *out) {
     if (getaddrinfo(host, service, &hints, &found) != 0) {
         return UV_EADDRNOTAVAIL;
     }
+    /* A name such as localhost may stand for both families; clients that cannot choose speak the older one. */
+    static const int FAMILIES[] = {AF_INET, AF_INET6};
     int err = UV_EADDRNOTAVAIL;
-    for (const struct addrinfo *a = found; a; a = a->ai_next) {
-        err = bind_to(a, out);
-        if (!err) {
-            break;
+    bool bound = false;
+    for (size_t i = 0; i < 2 && !bound; i++) {
+        for (const struct addrinfo *a = found; a && !bound; a = a->ai_next) {
+            if (a->ai_family == FAMILIES[i]) {
+                err = bind_to(a, out);
+                bound = err == 0;
+            }
         }
     }
     freeaddrinfo(found);

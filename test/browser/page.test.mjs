@@ -35,7 +35,9 @@ test('the page loads without a violation or an error, and connects', async (t) =
     const { page } = window;
 
     assert.equal(window.response.status(), 200);
-    assert.match(window.response.headers()['content-security-policy'] ?? '', /default-src 'self'/);
+    const policy = window.response.headers()['content-security-policy'] ?? '';
+    assert.match(policy, /(script|default)-src 'self'/);
+    assert.doesNotMatch(policy, /unsafe|\*/);
     assert.equal(await page.getAttribute('#state', 'data-state'), 'offline');
     assert.deepEqual(await page.locator('#tenant option').allTextContents(), ['tenant_a', 'tenant_b', 'Another…']);
 
@@ -127,6 +129,14 @@ test('markup in an event is shown as text', async (t) => {
     assert.equal(await page.locator('#events img, #events script, #events b').count(), 0);
     assert.equal(await page.evaluate(() => window.hacked), undefined);
     assert.deepEqual(window.problems, []);
+
+    await page.evaluate(() => { // were it ever to become markup, the policy would still stop it
+        const script = document.createElement('script');
+        script.textContent = 'window.hacked = 1';
+        document.body.append(script);
+    });
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.match(window.problems.join(), /script-src/);
 });
 
 test('a server killed and restarted is found again, and its new log is shown as one', async (t) => {

@@ -10,6 +10,7 @@
 #define LATE_MS   5000u /* a note that has not run by then was slept through */
 #define NOTES     16u   /* that a poster keeps under way at most */
 #define ROUNDS_MS 6000u
+#define BURST     3u
 
 /* A loop on a thread of its own, with as many mailboxes as posters. */
 struct post_office {
@@ -162,17 +163,19 @@ static void streams(void) {
     pthread_barrier_destroy(&start);
 }
 
-/* Pauses of all lengths between posts: into the loop's way to sleep, its sleep, its waking up. */
+/* Pauses of all lengths: into the loop's way to sleep, its sleep, its waking up. */
 static void pause_a_little(uint64_t *dice) {
     uint32_t r = race_random(dice);
-    if (r % 256 == 0) {
+    if (r % 512 == 0) {
         usleep(100);
     } else {
-        for (volatile uint32_t i = r >> 8 & (r & 1 ? 63 : 1023); i > 0; i--) {
+        for (volatile uint32_t i = r >> 8 & (r & 1 ? 63 : 4095); i > 0; i--) {
         }
     }
 }
 
+/* The first note of a burst finds the doorbell's flag down and wakes the loop; one of the others may find it still up
+ * while the loop takes it down, and only the order of push and look saves that one. Nobody rings after the last. */
 static void *post_and_wait(void *arg) {
     struct sender *me = arg;
     uint64_t dice = race_seed(me->index);
@@ -181,18 +184,23 @@ static void *post_and_wait(void *arg) {
     unsigned i = 0;
     race_pin(me->index);
     while (i < me->rounds && !race_time_up(started, ROUNDS_MS, i)) {
-        post_letter(me, &me->letters[0]);
-        wait_back(&me->letters[0]);
-        pause_a_little(&dice);
+        unsigned burst = 1 + race_random(&dice) % BURST;
+        for (unsigned n = 0; n < burst; n++) {
+            post_letter(me, &me->letters[n]);
+            pause_a_little(&dice);
+        }
+        for (unsigned n = 0; n < burst; n++) {
+            wait_back(&me->letters[n]);
+        }
         i++;
     }
     me->rounds = i;
     return NULL;
 }
 
-/* A poster posts one note and waits for it, again and again; between two the loop goes to sleep. With a box for each,
- * no other poster's ring can make up for one that was lost. The first poster is on the loop's processor, where its ring
- * lets the loop run before car_mailbox_post has returned; the others run beside it. */
+/* A poster posts a few notes and waits for them, again and again; in between the loop goes to sleep. With a box for
+ * each, no other poster's ring can make up for one that was lost. The first poster is on the loop's processor, where
+ * its ring lets the loop run before car_mailbox_post has returned; the others run beside it. */
 static void sleeper(unsigned posters, bool share_box) {
     static struct post_office office;
     static struct sender senders[POSTERS];
@@ -209,7 +217,7 @@ static void sleeper(unsigned posters, bool share_box) {
     office_close(&office);
     for (unsigned p = 0; p < posters; p++) {
         CU_ASSERT_EQUAL(senders[p].faults, 0);
-        CU_ASSERT_EQUAL(senders[p].expected, senders[p].rounds);
+        CU_ASSERT_EQUAL(senders[p].expected, senders[p].posted);
         CU_ASSERT(senders[p].rounds > 0);
     }
     CU_ASSERT(office.idle_ns > 0); /* it did sleep */

@@ -160,11 +160,14 @@ static int see_headers(void *user, const struct car_http_request *req) {
     return 0;
 }
 
+static bool is_within(const struct seen *seen, struct car_span s) {
+    return (uintptr_t)s.ptr - (uintptr_t)seen->from < seen->len;
+}
+
 static bool see_request(void *user, const struct car_http_request *req) {
     struct seen *seen = user;
     seen->requests++;
-    seen->borrowed = req->body.ptr >= seen->from && req->body.ptr < seen->from + seen->len &&
-                     req->path.ptr >= seen->from && req->path.ptr < seen->from + seen->len;
+    seen->borrowed = is_within(seen, req->body) && is_within(seen, req->path);
     return true;
 }
 
