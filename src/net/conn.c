@@ -146,6 +146,13 @@ bool car_conn_is_full(struct car_conn *conn) {
     return conn->full;
 }
 
+bool car_conn_is_stuck(struct car_conn *conn) {
+    uint64_t taken = conn->given - uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
+    bool stuck = conn->writing && taken == conn->taken;
+    conn->taken = taken;
+    return stuck;
+}
+
 static void on_shutdown(uv_shutdown_t *req, int status) {
     struct car_conn *conn = req->data;
     free(req);
@@ -224,6 +231,7 @@ static void write_out(struct car_conn *conn, struct car_out *out) {
         unsigned n = car_out_pieces(out, pieces, PIECES);
         int written = uv_try_write((uv_stream_t *)&conn->tcp, pieces, n);
         if (written > 0) {
+            conn->given += (uint64_t)written;
             car_out_advance(out, (size_t)written);
             continue;
         }
@@ -234,6 +242,9 @@ static void write_out(struct car_conn *conn, struct car_out *out) {
         }
         out->req.data = conn;
         conn->writing = out;
+        for (unsigned i = 0; i < n; i++) {
+            conn->given += pieces[i].len;
+        }
         if (uv_write(&out->req, (uv_stream_t *)&conn->tcp, pieces, n, on_written) != 0) {
             car_conn_close(conn);
         }
@@ -290,6 +301,11 @@ void car_conn_continue(struct car_conn *conn) {
 
 /* Time. */
 
+/* How long a peer that takes nothing is waited for. */
+static uint64_t stall_ms(const struct car_conn *conn) {
+    return car_net_local(conn->worker)->net->idle_timeout_ms;
+}
+
 static void on_timer(struct car_timer *timer) {
     struct car_conn *conn = (struct car_conn *)((char *)timer - offsetof(struct car_conn, timer));
     uint64_t now = car_conn_now(conn);
@@ -301,10 +317,12 @@ static void on_timer(struct car_timer *timer) {
         return;
     }
     conn->wake_at = UINT64_MAX;
-    if (conn->finishing) {
-        car_conn_close(conn);
-    } else {
+    if (!conn->finishing) {
         conn->ops->wake(conn);
+    } else if (conn->writing && !car_conn_is_stuck(conn)) {
+        car_conn_wake_in(conn, stall_ms(conn));
+    } else {
+        car_conn_close(conn);
     }
 }
 
@@ -386,8 +404,7 @@ void car_conn_close(struct car_conn *conn) {
 void car_conn_finish(struct car_conn *conn) {
     if (!conn->finishing && !conn->closing) {
         conn->finishing = true;
-        uint64_t stall = car_net_local(conn->worker)->net->idle_timeout_ms;
-        car_conn_wake_in(conn, stall);
+        car_conn_wake_in(conn, stall_ms(conn));
         touch(conn);
     }
 }

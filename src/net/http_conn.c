@@ -213,8 +213,10 @@ static void on_wake(struct car_conn *conn) {
     struct car_net *net = net_of(conn);
     if (http->whole) {
         car_conn_wake_in(conn, net->idle_timeout_ms); /* the answer is ours to give */
+    } else if (car_conn_is_stuck(conn)) {
+        car_conn_close(conn);
     } else if (car_conn_pending(conn) > 0) {
-        car_conn_close(conn); /* it takes no answers, for as long as it may be silent */
+        car_conn_wake_in(conn, net->idle_timeout_ms);
     } else if (http->deadline) {
         refuse(http, 408, "the request did not arrive in time");
     } else {

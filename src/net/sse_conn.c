@@ -62,21 +62,16 @@ static void on_wake(struct car_conn *conn) {
     struct car_sse *sse = sse_of(conn);
     uint32_t keepalive = net_of(sse)->sse_keepalive_ms;
     if (!conn->writing) {
-        sse->stuck_at = 0;
         if (car_conn_write_copy(conn, ":\n\n", 3)) {
             car_conn_wake_in(conn, keepalive);
         }
-        return;
-    }
-    /* No comment behind a backlog; a peer that takes nothing at all for so long has gone. */
-    size_t stuck = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
-    if (stuck == sse->stuck_at) {
+    } else if (car_conn_is_stuck(conn)) {
         car_conn_close(conn);
-        return;
+    } else {
+        /* A comment would only queue up behind what it reads. */
+        uint64_t patience = (uint64_t)net_of(sse)->ping_interval_ms + net_of(sse)->ping_timeout_ms;
+        car_conn_wake_in(conn, patience > keepalive ? patience : keepalive);
     }
-    sse->stuck_at = stuck;
-    uint64_t patience = (uint64_t)net_of(sse)->ping_interval_ms + net_of(sse)->ping_timeout_ms;
-    car_conn_wake_in(conn, patience > keepalive ? patience : keepalive);
 }
 
 static void on_leave(struct car_conn *conn) {

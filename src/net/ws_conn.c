@@ -156,10 +156,7 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     if (code && !conn->closing) {
         fail(ws, code, why);
     }
-    if (consumed < len) {
-        car_conn_continue(conn);
-    }
-    return consumed;
+    return consumed; /* less than len where what is to be written is too much: the rest comes again when it has gone */
 }
 
 static void on_eof(struct car_conn *conn) {
@@ -173,30 +170,19 @@ static void on_drained(struct car_conn *conn) {
     }
 }
 
-/* A peer that takes what is sent, however slowly, is alive; one that takes nothing from one look to the next is not. */
-static void watch_writing(struct car_ws *ws) {
-    struct car_conn *conn = ws->conn;
-    uint64_t stuck = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
-    if (stuck == ws->stuck_at) {
-        car_conn_close(conn);
-        return;
-    }
-    ws->stuck_at = stuck;
-    car_conn_wake_in(conn, (uint64_t)net_of(ws)->ping_interval_ms + net_of(ws)->ping_timeout_ms);
-}
-
 static void on_wake(struct car_conn *conn) {
     struct car_ws *ws = ws_of(conn);
     if (ws->closing) {
         car_conn_finish(conn);
         return;
     }
-    if (conn->writing) {
-        watch_writing(ws);
+    if (conn->writing && !car_conn_is_stuck(conn)) {
+        /* It reads, so it is alive; a ping would only queue up behind what it reads. */
+        ws->awaiting_pong = false;
+        car_conn_wake_in(conn, (uint64_t)net_of(ws)->ping_interval_ms + net_of(ws)->ping_timeout_ms);
         return;
     }
-    ws->stuck_at = 0;
-    if (ws->awaiting_pong) {
+    if (conn->writing || ws->awaiting_pong) {
         car_conn_close(conn);
         return;
     }

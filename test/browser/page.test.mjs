@@ -141,7 +141,8 @@ test('markup in an event is shown as text', async (t) => {
 
 test('a server killed and restarted is found again, and its new log is shown as one', async (t) => {
     const server = await serve(t);
-    const window = await watch(t, server.url, 'tenant_a');
+    const proxy = await relay(t, server);
+    const window = await watch(t, proxy.url, 'tenant_a');
     await server.publishMany('tenant_a', 'old', 3);
     await window.reaches(3);
 
@@ -150,8 +151,10 @@ test('a server killed and restarted is found again, and its new log is shown as 
     assert.equal(await window.text('#state-text'), 'Connection lost');
     assert.match(await window.text('#state-countdown'), /^retrying in \d+ s$/);
     await window.screenshot('retrying');
+    proxy.cut(); // so that all of the new ones are there before the page is
     await server.start();
     await server.publishMany('tenant_a', 'new', 5);
+    proxy.mend();
     await window.state('live');
     await window.reaches(5);
 

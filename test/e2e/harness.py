@@ -564,6 +564,15 @@ class WebSocket:
                     data.decode("utf-8")
                 return kind, data
 
+    def answer_pings(self, count):
+        """Waits for so many more pings, with nothing but pings coming."""
+        until_then = self.pings + count
+        while self.pings < until_then:
+            _, _, opcode, payload = self.recv_frame()
+            assert opcode == PING, (opcode, payload[:100])
+            self.pings += 1
+            self.send_frame(PONG, payload)
+
     def recv_json(self, kind=None, wait=None):
         while True:
             opcode, data = self.recv(wait)

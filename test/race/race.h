@@ -18,18 +18,23 @@
 
 #define RACE_WATCHDOG_S 150u
 
-/* Scales a number of rounds down where each costs much more than natively. CARILLON_RACE_DIVISOR divides further. */
-static inline unsigned race_rounds(unsigned natively) {
-    unsigned divisor = 1;
-#ifdef CAR_TSAN
-    divisor = 8;
+/* What a sanitizer costs, about; 1 without one. */
+#if defined(CAR_TSAN)
+#define RACE_COST 8u
 #elif defined(__SANITIZE_ADDRESS__)
-    divisor = 2;
+#define RACE_COST 2u
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-    divisor = 2;
+#define RACE_COST 2u
 #endif
 #endif
+#ifndef RACE_COST
+#define RACE_COST 1u
+#endif
+
+/* Scales a number of rounds down where each costs much more than natively. CARILLON_RACE_DIVISOR divides further. */
+static inline unsigned race_rounds(unsigned natively) {
+    unsigned divisor = RACE_COST;
     const char *preloaded = getenv("LD_PRELOAD");
     if (preloaded && strstr(preloaded, "vgpreload")) {
         divisor = 200; /* valgrind, which also runs one thread at a time */

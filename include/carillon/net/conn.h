@@ -53,6 +53,8 @@ struct car_conn {
     struct car_out *out;     /* waits for the end of the turn */
     struct car_out *writing; /* waits for the socket */
     struct car_buf *held;    /* input that the protocol left */
+    uint64_t given;          /* bytes that the socket or libuv has been given, ever */
+    uint64_t taken;          /* how many of them the socket had taken when car_conn_is_stuck was last asked */
     bool reading : 1;
     bool full : 1;   /* somebody waits for `drained` */
     bool resume : 1; /* held input may go on */
@@ -79,6 +81,10 @@ bool car_conn_write_copy(struct car_conn *conn, const void *bytes, size_t len);
 
 /* Whether the socket is behind. true promises a later call of `drained`, unless the connection ends. */
 bool car_conn_is_full(struct car_conn *conn);
+
+/* Whether the peer has taken nothing since this was last asked, though something waits for it: one that reads, however
+ * slowly, is alive. */
+bool car_conn_is_stuck(struct car_conn *conn);
 
 /* Bytes handed to car_conn_write that the socket has not taken. */
 size_t car_conn_pending(const struct car_conn *conn);

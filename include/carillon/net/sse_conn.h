@@ -2,7 +2,6 @@
 #define CARILLON_NET_SSE_CONN_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "carillon/base/span.h"
 
@@ -24,7 +23,6 @@ struct car_sse_ops {
 struct car_sse {
     struct car_conn *conn;
     const struct car_sse_ops *ops;
-    size_t stuck_at; /* what the socket had not taken when it was last looked at */
 };
 
 /* Begins the stream as the exchange's answer, and ends the exchange. The body ends with the connection, which suits

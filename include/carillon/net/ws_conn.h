@@ -30,7 +30,6 @@ struct car_ws {
     struct car_conn *conn;
     const struct car_ws_ops *ops;
     struct car_ws_parser parser;
-    uint64_t stuck_at;      /* what the socket had not taken when it was last looked at */
     uint8_t deflate_bits;   /* the window to compress with; 0 where permessage-deflate was not agreed */
     bool awaiting_pong : 1; /* a ping is out, and nothing has come since */
     bool closing : 1;       /* a close frame has been sent */

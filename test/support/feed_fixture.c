@@ -1,0 +1,449 @@
+#include "feed_fixture.h"
+
+#include <assert.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+#include <zlib.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/log.h"
+#include "carillon/feed/publish.h"
+#include "carillon/feed/registry.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
+#include "carillon/store/memory.h"
+
+#define TENANTS_MAX    4096
+#define SETTLE_MAX     100000
+#define INFLATED_MAX   (4u << 20)
+#define SEEN_TEXT      4096
+#define WS_LEN16       126
+#define WS_LEN64       127
+#define WS_TEXT_FIRST  0x81u
+#define WS_TEXT_PACKED 0xc1u
+
+/* A test cannot go on without. */
+static void must(bool ok, const char *what) {
+    if (!ok) {
+        fprintf(stderr, "feed fixture: %s\n", what);
+        abort();
+    }
+}
+
+/* The feed and its workers. */
+
+void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
+    *f = (struct feed_fixture){0};
+    must(workers <= FEED_WORKERS_MAX, "too many workers");
+    f->reclaim = car_reclaim_new();
+    f->reader = f->reclaim ? car_reader_open(f->reclaim) : NULL;
+    f->feed.registry = car_registry_new(TENANTS_MAX);
+    f->feed.keep = keep;
+    f->feed.log = car_log_memory(&f->feed);
+    must(f->reader && f->feed.registry && f->feed.log, "no memory");
+    f->feed.workers = f->workers;
+    f->feed.worker_count = workers;
+    for (unsigned i = 0; i < workers; i++) {
+        must(car_worker_open(&f->workers[i], i, f->reclaim) == 0, "car_worker_open");
+        must(car_feed_attach(&f->feed, f->workers[i]) == 0, "car_feed_attach");
+    }
+}
+
+static void stop(struct car_worker *worker, void *arg) {
+    (void)arg;
+    car_worker_stop(worker);
+}
+
+static void nothing(struct car_worker *worker, void *arg) {
+    (void)worker;
+    (void)arg;
+}
+
+void feed_barrier(struct feed_fixture *f) {
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        feed_call(f, i, nothing, NULL);
+    }
+}
+
+void feed_close(struct feed_fixture *f) {
+    if (f->running) {
+        /* Whatever a worker has begun, another may have an answer of: nobody ends before all of that has arrived. */
+        feed_barrier(f);
+        feed_barrier(f);
+        for (unsigned i = 0; i < f->feed.worker_count; i++) {
+            feed_call(f, i, stop, NULL);
+        }
+    } else {
+        feed_settle(f);
+    }
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        car_worker_join(f->workers[i]);
+    }
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        car_feed_detach(f->workers[i]);
+        car_worker_close(&f->workers[i]);
+    }
+    car_reader_close(&f->reader);
+    car_registry_free(&f->feed.registry);
+    f->feed.log->ops->close(&f->feed.log);
+    car_reclaim_free(&f->reclaim);
+}
+
+struct car_tenant *feed_tenant(struct feed_fixture *f, const char *id) {
+    struct car_tenant *tenant = NULL;
+    must(car_registry_add(f->feed.registry, f->reader, car_span_cstr(id), &tenant) == 0, "car_registry_add");
+    return tenant;
+}
+
+void feed_turn(struct feed_fixture *f, unsigned worker) {
+    must(!f->running, "its thread turns this loop");
+    uv_run(&f->workers[worker]->loop, UV_RUN_NOWAIT);
+}
+
+static bool idle(const struct feed_fixture *f) {
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        const struct car_worker *worker = f->workers[i];
+        if (worker->tasks.now.head || worker->tasks.later.head || !CK_STACK_ISEMPTY(&worker->mailbox.stack)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void feed_settle(struct feed_fixture *f) {
+    for (unsigned round = 0; round < SETTLE_MAX; round++) {
+        for (unsigned i = 0; i < f->feed.worker_count; i++) {
+            feed_turn(f, i);
+        }
+        if (idle(f)) {
+            return;
+        }
+    }
+    must(false, "the loops do not come to rest");
+}
+
+void feed_start(struct feed_fixture *f) {
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        must(car_worker_start(f->workers[i]) == 0, "car_worker_start");
+    }
+    f->running = true;
+}
+
+struct call {
+    struct car_note note;
+    void (*run)(struct car_worker *worker, void *arg);
+    void *arg;
+    sem_t returned;
+};
+
+static void on_call(struct car_note *note, void *owner) {
+    struct call *call = (struct call *)note; /* its first member */
+    call->run(owner, call->arg);
+    sem_post(&call->returned);
+}
+
+void feed_call(struct feed_fixture *f, unsigned worker, void (*run)(struct car_worker *worker, void *arg), void *arg) {
+    if (!f->running) {
+        run(f->workers[worker], arg);
+        return;
+    }
+    struct call *call = calloc(1, sizeof *call);
+    must(call != NULL, "no memory");
+    call->note.run = on_call;
+    call->run = run;
+    call->arg = arg;
+    sem_init(&call->returned, 0, 0);
+    car_mailbox_post(&f->workers[worker]->mailbox, &call->note);
+    while (sem_wait(&call->returned) != 0) {
+        /* interrupted */
+    }
+    sem_destroy(&call->returned);
+    free(call);
+}
+
+/* Publishing. */
+
+struct posted {
+    struct car_publish publish;
+    struct feed_fixture *f;
+};
+
+static void on_done(struct car_publish *publish) {
+    struct posted *posted = (struct posted *)publish; /* its first member */
+    struct feed_fixture *f = posted->f;
+    if (f->running && car_worker_self() != publish->worker) {
+        atomic_fetch_add(&f->astray, 1);
+    }
+    atomic_fetch_add(publish->status ? &f->failed : &f->answered, 1);
+    car_event_unref(&publish->event);
+    free(posted);
+}
+
+struct car_event *feed_event(struct car_tenant *tenant, const char *type, const char *message_literal) {
+    struct car_draft draft = {.type = car_span_cstr(type), .message = car_span_cstr(message_literal)};
+    struct car_event *event = car_event_new(tenant, &draft);
+    must(event != NULL, "car_event_new");
+    return event;
+}
+
+unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count,
+                            size_t len) {
+    char *message = malloc(len + 3);
+    must(message != NULL, "no memory");
+    memset(message, 'm', len + 2);
+    message[0] = message[len + 1] = '"';
+    message[len + 2] = '\0';
+    unsigned accepted = 0;
+    for (; accepted < count; accepted++) {
+        struct posted *posted = calloc(1, sizeof *posted);
+        must(posted != NULL, "no memory");
+        posted->f = f;
+        posted->publish.tenant = tenant;
+        posted->publish.event = feed_event(tenant, "message", message);
+        posted->publish.done = on_done;
+        struct car_event *event = posted->publish.event;
+        if (car_publish(&posted->publish, f->workers[worker]) != 0) {
+            car_event_unref(&event);
+            free(posted);
+            break;
+        }
+    }
+    free(message);
+    return accepted;
+}
+
+unsigned feed_publish(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count) {
+    return feed_publish_sized(f, worker, tenant, count, 5);
+}
+
+/* Reading a wire back. */
+
+static bool take_lit(struct car_span *rest, const char *lit) {
+    size_t len = strlen(lit);
+    if (rest->len < len || memcmp(rest->ptr, lit, len) != 0) {
+        return false;
+    }
+    *rest = car_span_of(rest->ptr + len, rest->len - len);
+    return true;
+}
+
+/* An event of a stream, after WHATWG HTML section 9.2.6: three fields and an empty line. The id has to be the event's
+ * seq, which the caller sees in the JSON. */
+static bool sse_next(struct car_span *rest, struct car_buf *json) {
+    if (!take_lit(rest, "id: ")) {
+        return false;
+    }
+    char seq[40];
+    size_t digits = 0;
+    while (rest->len && rest->ptr[0] >= '0' && rest->ptr[0] <= '9' && digits < 20) {
+        seq[digits++] = rest->ptr[0];
+        *rest = car_span_of(rest->ptr + 1, rest->len - 1);
+    }
+    seq[digits] = '\0';
+    if (!take_lit(rest, "\nevent: event_created\ndata: ")) {
+        return false;
+    }
+    const char *end = memchr(rest->ptr, '\n', rest->len);
+    if (!end) {
+        return false;
+    }
+    car_buf_put(json, rest->ptr, (size_t)(end - rest->ptr));
+    *rest = car_span_of(end, rest->len - (size_t)(end - rest->ptr));
+    char member[64];
+    int len = snprintf(member, sizeof member, ",\"seq\":%s,", seq);
+    return digits && !memchr(json->data, '\r', json->len) && memmem(json->data, json->len, member, (size_t)len) &&
+           take_lit(rest, "\n\n");
+}
+
+/* With zlib alone, so that nothing of what is tested takes part (RFC 7692, section 7.2.2). */
+static bool inflate_to(struct car_span packed, struct car_buf *out) {
+    z_stream z = {0};
+    static const unsigned char tail[4] = {0, 0, 0xff, 0xff};
+    if (inflateInit2(&z, -15) != Z_OK || car_buf_reserve(out, INFLATED_MAX) != 0) {
+        return false;
+    }
+    z.next_out = (unsigned char *)out->data + out->len;
+    z.avail_out = INFLATED_MAX;
+    z.next_in = (unsigned char *)(uintptr_t)packed.ptr;
+    z.avail_in = (unsigned)packed.len;
+    bool ok = inflate(&z, Z_SYNC_FLUSH) == Z_OK && z.avail_in == 0;
+    z.next_in = (unsigned char *)(uintptr_t)tail;
+    z.avail_in = sizeof tail;
+    ok = ok && inflate(&z, Z_SYNC_FLUSH) == Z_OK && z.avail_in == 0;
+    out->len += INFLATED_MAX - z.avail_out;
+    inflateEnd(&z);
+    return ok;
+}
+
+/* The payload of an unmasked text frame, with the shortest form of its length (RFC 6455, section 5.2). */
+static bool ws_frame(struct car_span *rest, struct car_span *payload, bool *packed) {
+    const unsigned char *p = (const unsigned char *)rest->ptr;
+    if (rest->len < 2 || (p[0] != WS_TEXT_FIRST && p[0] != WS_TEXT_PACKED)) {
+        return false;
+    }
+    *packed = p[0] == WS_TEXT_PACKED;
+    size_t head = p[1] == WS_LEN64 ? 10 : p[1] == WS_LEN16 ? 4 : 2;
+    uint64_t len = p[1];
+    if (rest->len < head) {
+        return false;
+    }
+    for (size_t i = 2; i < head; i++) {
+        len = i == 2 ? p[i] : len << 8 | p[i];
+    }
+    if (p[1] > WS_LEN64 || (head == 4 && len < 126) || (head == 10 && len < 65536) || len > rest->len - head) {
+        return false;
+    }
+    *payload = car_span_of(rest->ptr + head, (size_t)len);
+    *rest = car_span_of(payload->ptr + len, rest->len - head - (size_t)len);
+    return true;
+}
+
+static bool ws_next(bool deflate, struct car_span *rest, struct car_buf *json) {
+    struct car_span payload;
+    struct car_buf plain = CAR_BUF_INIT;
+    bool packed = false;
+    bool ok = ws_frame(rest, &payload, &packed) && (deflate || !packed);
+    if (ok && packed) {
+        ok = inflate_to(payload, &plain);
+        payload = car_buf_view(&plain);
+    }
+    ok = ok && take_lit(&payload, "{\"type\":\"event_created\",\"event\":") && payload.len > 1 &&
+         payload.ptr[payload.len - 1] == '}';
+    if (ok) {
+        car_buf_put(json, payload.ptr, payload.len - 1);
+    }
+    car_buf_free(&plain);
+    return ok;
+}
+
+bool feed_wire_next(enum car_wire wire, struct car_span *rest, struct car_buf *json, bool *bad) {
+    *bad = false;
+    json->len = 0;
+    if (rest->len == 0) {
+        return false;
+    }
+    bool ok = wire == CAR_WIRE_SSE ? sse_next(rest, json) : ws_next(wire == CAR_WIRE_WS_DEFLATE, rest, json);
+    *bad = !ok;
+    return ok;
+}
+
+/* Subscribers. */
+
+static void see(struct feed_subscriber *s, enum feed_seen_kind kind, uint64_t from, uint64_t to) {
+    struct feed_seen *last = s->seen_count ? &s->seen[s->seen_count - 1] : NULL;
+    if (kind == FEED_EVENTS && last && last->kind == FEED_EVENTS && last->to + 1 == from) {
+        last->to = to;
+        return;
+    }
+    if (s->seen_count == s->seen_cap) {
+        s->seen_cap = s->seen_cap ? s->seen_cap * 2 : 8;
+        s->seen = realloc(s->seen, s->seen_cap * sizeof *s->seen);
+        must(s->seen != NULL, "no memory");
+    }
+    s->seen[s->seen_count++] = (struct feed_seen){kind, from, to};
+}
+
+/* Whether the text has the event's tenant where it belongs; *seq is what it says. */
+static bool read_event(const struct feed_subscriber *s, struct car_span json, uint64_t *seq) {
+    struct car_span id = car_tenant_id(s->tenant);
+    if (!take_lit(&json, "{\"id\":\"") || json.len < CAR_UUID_TEXT) {
+        return false;
+    }
+    json = car_span_of(json.ptr + CAR_UUID_TEXT, json.len - CAR_UUID_TEXT);
+    if (!take_lit(&json, "\",\"tenant_id\":\"") || !take_lit(&json, id.ptr) || !take_lit(&json, "\",\"seq\":")) {
+        return false;
+    }
+    struct car_span digits;
+    return car_span_next(&json, ',', &digits) && car_span_u64(digits, UINT64_MAX, seq) == 0;
+}
+
+static bool on_offer(struct car_session *session, struct car_blob *bytes) {
+    struct feed_subscriber *s = (struct feed_subscriber *)session; /* its first member */
+    if (s->limited && s->budget == 0) {
+        s->refusals++;
+        return false;
+    }
+    s->budget -= s->limited;
+    s->offers++;
+    s->last_blob = bytes;
+    s->largest = s->largest > bytes->len ? s->largest : bytes->len;
+    s->strangers += bytes->owner != s->tenant;
+    struct car_span rest = car_span_of(bytes->data, bytes->len);
+    struct car_buf json = CAR_BUF_INIT;
+    bool bad;
+    while (feed_wire_next(session->wire, &rest, &json, &bad)) {
+        uint64_t seq = 0;
+        if (read_event(s, car_buf_view(&json), &seq)) {
+            see(s, FEED_EVENTS, seq, seq);
+            s->events++;
+        } else {
+            s->strangers++;
+        }
+    }
+    s->garbled += bad;
+    car_buf_free(&json);
+    if (s->on_offer) {
+        s->on_offer(s);
+    }
+    return true;
+}
+
+static void on_gap(struct car_session *session, uint64_t from, uint64_t to) {
+    see((struct feed_subscriber *)session, FEED_GAP, from, to);
+}
+
+static bool on_too_slow(struct car_session *session, uint64_t from, uint64_t to) {
+    struct feed_subscriber *s = (struct feed_subscriber *)session;
+    see(s, FEED_SLOW, from, to);
+    return !s->ends_when_slow;
+}
+
+static const struct car_session_ops OPS = {.offer = on_offer, .gap = on_gap, .too_slow = on_too_slow};
+
+int feed_join(struct feed_subscriber *s, struct car_worker *worker, struct car_tenant *tenant,
+              const struct car_cursor *cursor) {
+    s->tenant = tenant;
+    s->session.ops = &OPS;
+    int err = car_session_attach(&s->session, worker, tenant, &s->joined_at);
+    if (!err) {
+        car_session_start(&s->session, cursor);
+    }
+    return err;
+}
+
+int feed_join_since(struct feed_subscriber *s, struct car_worker *worker, struct car_tenant *tenant, uint64_t seq) {
+    return feed_join(s, worker, tenant, &(struct car_cursor){.seq = seq});
+}
+
+void feed_resume(struct feed_subscriber *s) {
+    s->limited = false;
+    car_session_resume(&s->session);
+}
+
+void feed_leave(struct feed_subscriber *s) {
+    car_session_detach(&s->session);
+    free(s->seen);
+    s->seen = NULL;
+    s->seen_count = s->seen_cap = 0;
+}
+
+const char *feed_seen_text(const struct feed_subscriber *s) {
+    static _Thread_local char text[SEEN_TEXT];
+    static const char *const names[] = {[FEED_EVENTS] = "", [FEED_GAP] = "gap ", [FEED_SLOW] = "slow "};
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < s->seen_count && at < sizeof text - 64; i++) {
+        const struct feed_seen *seen = &s->seen[i];
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s%llu-%llu", i ? " " : "", names[seen->kind],
+                               (unsigned long long)seen->from, (unsigned long long)seen->to);
+    }
+    return text;
+}
+
+uint64_t feed_seen_last(const struct feed_subscriber *s) {
+    return s->seen_count ? s->seen[s->seen_count - 1].to : 0;
+}

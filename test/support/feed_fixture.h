@@ -1,0 +1,123 @@
+#ifndef CARILLON_TEST_SUPPORT_FEED_FIXTURE_H
+#define CARILLON_TEST_SUPPORT_FEED_FIXTURE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/base/span.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/session.h"
+#include "carillon/feed/wire.h"
+
+struct car_blob;
+struct car_event;
+struct car_reader;
+struct car_reclaim;
+struct car_tenant;
+struct car_worker;
+
+/* A feed with the log in memory and some workers, whose loops are either turned by hand, all on the calling thread, or
+ * run by threads of their own. */
+
+#define FEED_WORKERS_MAX 8
+
+struct feed_fixture {
+    struct car_reclaim *reclaim;
+    struct car_reader *reader; /* of the thread that opened the fixture */
+    struct car_feed feed;
+    struct car_worker *workers[FEED_WORKERS_MAX];
+    bool running;
+    atomic_ulong answered; /* events of feed_publish that are in the log */
+    atomic_ulong failed;
+    atomic_ulong astray; /* answers on another thread than the publisher's */
+};
+
+void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep);
+
+/* Ends the threads, where there are any. All sessions have left. */
+void feed_close(struct feed_fixture *f);
+
+/* A new tenant. */
+struct car_tenant *feed_tenant(struct feed_fixture *f, const char *id);
+
+/* One turn of a worker's loop, without waiting. Only where no threads run. */
+void feed_turn(struct feed_fixture *f, unsigned worker);
+
+/* Turns all loops until nothing is left to do. */
+void feed_settle(struct feed_fixture *f);
+
+/* Gives each worker its thread. */
+void feed_start(struct feed_fixture *f);
+
+/* Runs the function on the worker's thread, or, where none run, at once; waits until it has returned. */
+void feed_call(struct feed_fixture *f, unsigned worker, void (*run)(struct car_worker *worker, void *arg), void *arg);
+
+/* Waits until every worker has run what was in its mailbox. Only where threads run. */
+void feed_barrier(struct feed_fixture *f);
+
+/* Publishes from that worker (on its thread) `count` events with a message of `len` characters; stops where one is not
+ * accepted. Returns how many were. */
+unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count,
+                            size_t len);
+unsigned feed_publish(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count);
+
+/* A new event with that type; the message says which. */
+struct car_event *feed_event(struct car_tenant *tenant, const char *type, const char *message_literal);
+
+/* The next event of a wire: its JSON into `json`, inflated where that is needed. false at the end; *bad says whether
+ * that was no event. */
+bool feed_wire_next(enum car_wire wire, struct car_span *rest, struct car_buf *json, bool *bad);
+
+/* What a subscriber has seen: runs of consecutive events, and what it was told is missing. */
+enum feed_seen_kind { FEED_EVENTS, FEED_GAP, FEED_SLOW };
+
+struct feed_seen {
+    enum feed_seen_kind kind;
+    uint64_t from, to;
+};
+
+/* A subscriber with a transport that does as it is told. Zero-initialise, set `wire` and the knobs, join. */
+struct feed_subscriber {
+    struct car_session session; /* first */
+    struct car_tenant *tenant;
+
+    /* the test's */
+    bool limited;                                         /* takes `budget` more offers, then refuses */
+    unsigned budget;                                      /* see limited */
+    bool ends_when_slow;                                  /* too_slow closes; otherwise it goes on */
+    void (*on_offer)(struct feed_subscriber *subscriber); /* called for each offer that is taken */
+    void *user;
+
+    /* what came */
+    struct feed_seen *seen;
+    size_t seen_count, seen_cap;
+    uint64_t events;
+    unsigned offers, refusals;
+    size_t largest;                   /* bytes of one offer */
+    const struct car_blob *last_blob; /* to be compared only */
+    unsigned strangers;               /* events or bytes of another tenant */
+    unsigned garbled;
+    uint64_t joined_at; /* the newest seq that car_session_attach told */
+};
+
+/* Attaches and starts. The return value of car_session_attach. On the worker's thread, as all that follow. */
+int feed_join(struct feed_subscriber *s, struct car_worker *worker, struct car_tenant *tenant,
+              const struct car_cursor *cursor);
+int feed_join_since(struct feed_subscriber *s, struct car_worker *worker, struct car_tenant *tenant, uint64_t seq);
+
+/* Takes everything again. */
+void feed_resume(struct feed_subscriber *s);
+
+/* Detaches and forgets what was seen; the subscriber may join again. */
+void feed_leave(struct feed_subscriber *s);
+
+/* What was seen as text: "1-3 gap 4-6 7-9 slow 10-12", into a buffer of the thread that the next call reuses. */
+const char *feed_seen_text(const struct feed_subscriber *s);
+
+/* The last seq seen or told missing; 0 before. */
+uint64_t feed_seen_last(const struct feed_subscriber *s);
+
+#endif
