@@ -44,8 +44,8 @@ static void begin(struct car_buf *out, const char *type, struct car_span ref) {
     }
 }
 
-static void send_error(struct car_live *live, struct car_span ref, const char *code, const char *what,
-                       const char *message) {
+static void reply_error(struct car_live *live, struct car_span ref, const char *code, const char *what,
+                        const char *message) {
     struct car_buf text = CAR_BUF_INIT;
     struct car_buf out = CAR_BUF_INIT;
     car_buf_printf(&text, "%s%s%s", what ? what : "", what ? " " : "", message);
@@ -80,7 +80,7 @@ static void on_done(struct car_publish *publish) {
     if (live->ended) {
         car_live_release(live);
     } else if (publish->status) {
-        send_error(live, ref, "unavailable", NULL, "the event could not be stored");
+        reply_error(live, ref, "unavailable", NULL, "the event could not be stored");
     } else {
         struct car_buf out = CAR_BUF_INIT;
         begin(&out, "ack", ref);
@@ -124,11 +124,11 @@ static void post_event(struct car_live *live, const struct car_json_member *m) {
     struct car_draft_refusal refusal;
     struct car_span ref = m[REF].value.raw;
     if (atomic_load_explicit(&live->api->net->draining, memory_order_relaxed)) {
-        send_error(live, ref, "unavailable", NULL, "the server is going away");
+        reply_error(live, ref, "unavailable", NULL, "the server is going away");
     } else if (car_draft_check(live->api->config, &members, "event_type", &type, &draft, &refusal) != 0) {
-        send_error(live, ref, car_problem_code(refusal.status), refusal.field.field, refusal.field.message);
+        reply_error(live, ref, car_problem_code(refusal.status), refusal.field.field, refusal.field.message);
     } else if (publish(live, &draft, ref) != 0) {
-        send_error(live, ref, "unavailable", NULL, "the tenant's queue is full");
+        reply_error(live, ref, "unavailable", NULL, "the tenant's queue is full");
     }
 }
 
@@ -171,7 +171,7 @@ static void replay(struct car_live *live, const struct car_json_member *m) {
         err = limit == 0 ? CAR_EINVAL : err;
     }
     if (err || read_since(live, m, &since, &why) != 0) {
-        send_error(live, ref, "bad_request", NULL, why);
+        reply_error(live, ref, "bad_request", NULL, why);
         return;
     }
     uint64_t oldest = car_tenant_oldest(live->tenant, live->api->feed->keep);
@@ -191,11 +191,27 @@ static void ping(struct car_live *live, const struct car_json_member *m) {
     reply(live, &out);
 }
 
+struct command {
+    const char *type;
+    void (*run)(struct car_live *live, const struct car_json_member *m);
+};
+
+/* The command of that type, a string literal in any spelling. NULL where there is none. */
+static const struct command *command_of(struct car_span literal) {
+    static const struct command COMMANDS[] = {{"post_event", post_event}, {"replay", replay}, {"ping", ping}};
+    const struct command *found = NULL;
+    struct car_buf type = CAR_BUF_INIT;
+    (void)car_json_string_decode(literal, &type);
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
+        if (car_span_eq(car_buf_view(&type), car_span_cstr(COMMANDS[i].type))) {
+            found = &COMMANDS[i];
+        }
+    }
+    car_buf_free(&type);
+    return found;
+}
+
 void car_live_command(struct car_live *live, struct car_span text) {
-    static const struct {
-        const char *type;
-        void (*run)(struct car_live *live, const struct car_json_member *m);
-    } COMMANDS[] = {{"post_event", post_event}, {"replay", replay}, {"ping", ping}};
     struct car_json_member m[MEMBERS] = {
         [TYPE] = {.name = "type"},
         [REF] = {.name = "ref"},
@@ -208,20 +224,17 @@ void car_live_command(struct car_live *live, struct car_span text) {
     };
     struct car_json_value whole;
     if (car_json_pick(text, m, MEMBERS, &whole) != 0) {
-        send_error(live, car_span_of(NULL, 0), "bad_request", NULL, "the message is not valid JSON");
+        reply_error(live, car_span_of(NULL, 0), "bad_request", NULL, "the message is not valid JSON");
         return;
     }
     if (whole.kind != CAR_JSON_OBJECT || m[TYPE].value.kind != CAR_JSON_STRING) {
-        send_error(live, m[REF].value.raw, "bad_request", NULL, "a message is an object with a type");
+        reply_error(live, m[REF].value.raw, "bad_request", NULL, "a message is an object with a type");
         return;
     }
-    struct car_span quoted = m[TYPE].value.raw;
-    struct car_span type = car_span_of(quoted.ptr + 1, quoted.len - 2);
-    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
-        if (car_span_eq(type, car_span_cstr(COMMANDS[i].type))) {
-            COMMANDS[i].run(live, m);
-            return;
-        }
+    const struct command *command = command_of(m[TYPE].value.raw);
+    if (command) {
+        command->run(live, m);
+    } else {
+        reply_error(live, m[REF].value.raw, "bad_request", NULL, "unknown type");
     }
-    send_error(live, m[REF].value.raw, "bad_request", NULL, "unknown type");
 }

@@ -221,6 +221,7 @@ static void on_written(uv_write_t *req, int status) {
     if (out->bytes == 0) {
         car_out_release(local, &conn->writing);
     }
+    conn->wrote = true;
     touch(conn);
 }
 
@@ -255,7 +256,7 @@ static void write_out(struct car_conn *conn, struct car_out *out) {
 
 static void flush(struct car_conn *conn) {
     struct car_out *out = conn->writing;
-    bool wrote = out || conn->out;
+    bool wrote = conn->wrote || out || conn->out;
     if (out && uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 0) {
         return; /* on_written comes back here */
     }
@@ -268,6 +269,7 @@ static void flush(struct car_conn *conn) {
         conn->out = NULL;
         write_out(conn, out);
     }
+    conn->wrote = false;
     if (!conn->closing && !conn->writing && !conn->out && (wrote || conn->finishing)) {
         all_written(conn);
     }

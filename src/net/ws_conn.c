@@ -148,7 +148,10 @@ static const struct car_ws_callbacks CALLBACKS = {
 
 static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     struct car_ws *ws = ws_of(conn);
-    ws->awaiting_pong = false;
+    if (ws->awaiting_pong) {
+        ws->awaiting_pong = false; /* whatever it says, it is alive */
+        car_conn_wake_in(conn, net_of(ws)->ping_interval_ms);
+    }
     size_t consumed = 0;
     const char *why = NULL;
     unsigned code = car_ws_parser_feed(&ws->parser, bytes, len, car_net_local(conn->worker)->inflater, &CALLBACKS, ws,

@@ -172,11 +172,12 @@ static void clears_neighbours(void) {
     first.sets = &third;
     first.sets_times = 1;
     first.sets_delay_ms = 8 * TICK; /* the same slot, a round later */
-    set(&first, 100);
-    set(&second, 100);
-    set(&third, 100);
-    set(&fourth, 100);
-    CU_ASSERT_EQUAL_FATAL(first.timer.due, fourth.timer.due); /* within microseconds, unless a tick ends just there */
+    do {                            /* again where a tick ended between the first and the last */
+        set(&first, 100);
+        set(&second, 100);
+        set(&third, 100);
+        set(&fourth, 100);
+    } while (first.timer.due != fourth.timer.due);
     uv_run(&loop, UV_RUN_DEFAULT);
     CU_ASSERT_EQUAL(second.fired, 0);
     check_time(&first, 100);

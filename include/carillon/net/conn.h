@@ -56,6 +56,7 @@ struct car_conn {
     uint64_t given;          /* bytes that the socket or libuv has been given, ever */
     uint64_t taken;          /* how many of them the socket had taken when car_conn_is_stuck was last asked */
     bool reading : 1;
+    bool wrote : 1;  /* libuv has written something since the last turn */
     bool full : 1;   /* somebody waits for `drained` */
     bool resume : 1; /* held input may go on */
     bool finishing : 1;
