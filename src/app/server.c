@@ -67,10 +67,13 @@ static void tell_workers(struct server *server, void (*run)(struct car_note *not
     }
 }
 
-static unsigned connections(const struct server *server) {
+/* Connections, and publishers whose connection has gone before their answer came. */
+static unsigned unfinished(const struct server *server) {
     unsigned n = 0;
     for (unsigned i = 0; i < server->started; i++) {
-        n += atomic_load_explicit(&server->workers[i]->connections, memory_order_acquire);
+        const struct car_worker *worker = server->workers[i];
+        n += atomic_load_explicit(&worker->connections, memory_order_acquire);
+        n += atomic_load_explicit(&car_feed_local(worker->feed)->publishing, memory_order_acquire);
     }
     return n;
 }
@@ -85,7 +88,7 @@ static void close_handles(struct server *server) {
 static void abort_connections(struct server *server) {
     if (!server->aborted) {
         server->aborted = true;
-        unsigned left = connections(server);
+        unsigned left = unfinished(server);
         if (left) {
             car_log_warn("closing %u connections that did not end in time", left);
         }
@@ -95,7 +98,7 @@ static void abort_connections(struct server *server) {
 
 static void on_drain_timer(uv_timer_t *timer) {
     struct server *server = timer->data;
-    if (connections(server) == 0) {
+    if (unfinished(server) == 0) {
         tell_workers(server, stop_worker);
         close_handles(server);
     } else if (uv_now(&server->loop) >= server->drain_deadline) {

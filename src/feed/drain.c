@@ -3,6 +3,7 @@
 #include "carillon/base/clock.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/log.h"
 #include "carillon/feed/publish.h"
 #include "carillon/feed/ring.h"
 #include "carillon/runtime/reclaim.h"
@@ -20,6 +21,19 @@ bool car_drain_finish(struct car_tenant *tenant) {
     atomic_exchange(&tenant->draining, false);
     struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
     return car_ring_count(inlet) > 0 && !atomic_load(&tenant->stalled) && car_drain_claim(tenant);
+}
+
+static void on_yielded(struct car_task *task) {
+    struct car_tenant *tenant = (struct car_tenant *)((char *)task - offsetof(struct car_tenant, drain_task));
+    struct car_worker *worker = tenant->drain_worker;
+    struct car_log *log = car_feed_local(worker->feed)->feed->log;
+    log->ops->ready(log, tenant, worker);
+}
+
+void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker) {
+    tenant->drain_task.run = on_yielded;
+    tenant->drain_worker = worker;
+    car_task_yield(&worker->tasks, &tenant->drain_task);
 }
 
 /* How many events may be numbered before the slowest lane would miss some. */
@@ -52,15 +66,19 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
     return n;
 }
 
-static void on_done(struct car_note *note, void *owner) {
-    (void)owner;
-    struct car_publish *publish = (struct car_publish *)((char *)note - offsetof(struct car_publish, note));
+static void done(struct car_publish *publish, struct car_worker *self) {
+    struct car_feed_local *local = car_feed_local(self->feed);
     publish->done(publish);
+    car_feed_publishing(local, -1);
+}
+
+static void on_done(struct car_note *note, void *owner) {
+    done((struct car_publish *)((char *)note - offsetof(struct car_publish, note)), owner);
 }
 
 static void answer(struct car_publish *publish, struct car_worker *self) {
     if (publish->worker == self) {
-        publish->done(publish);
+        done(publish, self);
     } else {
         publish->note.run = on_done;
         car_mailbox_post(&publish->worker->mailbox, &publish->note);

@@ -7,14 +7,17 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/ring.h"
+#include "carillon/feed/wire.h"
 #include "carillon/runtime/worker.h"
 
 #include "fanout.h"
 #include "tenant_state.h"
 
-/* Events fanned out in one go, and how often in one turn before the loop looks for input again. */
-#define ROUND  128
-#define ROUNDS 8
+/* Events taken in one go, what is fanned out of them at a time, and how often in one turn before the loop looks for
+ * input again. */
+#define ROUND       128
+#define ROUND_BYTES (128u << 10)
+#define ROUNDS      8
 
 static void lane_free(struct car_lane *lane) {
     struct car_event *event;
@@ -71,8 +74,9 @@ static size_t collect(struct car_lane *lane, struct car_event **events, size_t m
 static bool round_of(struct car_lane *lane) {
     struct car_event *events[ROUND];
     size_t n = collect(lane, events, ROUND);
-    if (n > 0) {
-        car_fanout(lane, events, n);
+    for (size_t at = 0, take; at < n; at += take) {
+        take = car_wire_cut(events + at, n - at, ROUND_BYTES);
+        car_fanout(lane, events + at, take);
     }
     for (size_t i = 0; i < n; i++) {
         car_event_unref(&events[i]);

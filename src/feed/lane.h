@@ -25,10 +25,10 @@ struct car_worker;
  * One tenant on one worker: the ring its drainer puts events into, and the sessions the worker serves from it.
  *
  * Owner: the worker. The drainer (any thread) puts into `ring`, sets `woken`, posts `note`, reads `consumed`. Ordering:
- * put, then exchange `woken`; the note exchanges it back before the worker takes: a put is never overlooked. A full ring loses
- * nothing: the worker reads what it missed from the history, which keeps all that is above `consumed`. Reclamation: the
- * worker takes the lane out of the tenant's slot, retires it, and frees it when no drainer can hold it and the note is
- * not in the mailbox.
+ * put, then exchange `woken`; the note exchanges it back before the worker takes: a put is never overlooked. A full
+ * ring loses nothing: the worker reads what it missed from the history, which keeps all that is above `consumed`.
+ * Reclamation: the worker takes the lane out of the tenant's slot, retires it, and frees it when no drainer can hold it
+ * and the note is not in the mailbox.
  */
 struct car_lane {
     struct car_retired retired;

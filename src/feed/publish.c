@@ -33,12 +33,15 @@ int car_publish(struct car_publish *publish, struct car_worker *worker) {
         return CAR_ENOMEM;
     }
     publish->worker = worker;
+    struct car_feed_local *local = car_feed_local(worker->feed);
+    car_feed_publishing(local, 1);
     if (!car_ring_put_mpsc(inlet, publish)) {
+        car_feed_publishing(local, -1);
         return CAR_EFULL;
     }
     /* From here on another thread may be numbering the event; its answer comes through our mailbox. */
     if (car_drain_claim(tenant)) {
-        struct car_log *log = car_feed_local(worker->feed)->feed->log;
+        struct car_log *log = local->feed->log;
         log->ops->ready(log, tenant, worker);
     }
     return 0;

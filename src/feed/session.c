@@ -16,6 +16,9 @@
 #define CHUNK_EVENTS 64
 #define CHUNK_BYTES  (64u << 10)
 
+/* Chunks in one turn: no less than a lane fans out in one, or a busy tenant would outrun who joins it. */
+#define CHUNKS 16
+
 static void go_live(struct car_session *session) {
     struct car_lane *lane = session->lane;
     assert(session->position == lane->position);
@@ -59,16 +62,6 @@ static bool pass_gap(struct car_session *session, uint64_t to) {
     return true;
 }
 
-/* How many of the events one chunk takes. */
-static size_t cut(struct car_event *const *events, size_t count, uint64_t last) {
-    size_t bytes = 0;
-    size_t n = 0;
-    while (n < count && events[n]->seq <= last && (n == 0 || bytes < CHUNK_BYTES)) {
-        bytes += car_event_json(events[n++]).len;
-    }
-    return n;
-}
-
 static bool offer_chunk(struct car_session *session, struct car_event *const *events, size_t count) {
     struct car_feed_local *local = car_feed_local(session->lane->worker->feed);
     struct car_blob *blob = car_wire_events(session->wire, events, count, local->deflater);
@@ -94,9 +87,12 @@ static bool step(struct car_session *session) {
     if (first > session->position + 1) {
         more = pass_gap(session, first <= lane->position ? first - 1 : lane->position);
     }
-    size_t take = more ? cut(events, count, lane->position) : 0;
-    if (take) {
-        more = offer_chunk(session, events, take);
+    size_t upto = 0;
+    while (upto < count && events[upto]->seq <= lane->position) {
+        upto++;
+    }
+    if (more && upto) {
+        more = offer_chunk(session, events, car_wire_cut(events, upto, CHUNK_BYTES));
     }
     for (size_t i = 0; i < count; i++) {
         car_event_unref(&events[i]);
@@ -109,7 +105,10 @@ static void on_catch_up(struct car_task *task) {
     if (session->state != CAR_SESSION_BEHIND) {
         return;
     }
-    bool more = session->position == session->lane->position || step(session);
+    bool more = true;
+    for (unsigned i = 0; more && i < CHUNKS && session->position != session->lane->position; i++) {
+        more = step(session);
+    }
     if (more && session->position == session->lane->position) {
         go_live(session);
     } else if (more) {

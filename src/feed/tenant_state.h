@@ -6,11 +6,13 @@
 
 #include "carillon/feed/history.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/runtime/task.h"
 
 #include "rate.h"
 
 struct car_lane;
 struct car_ring;
+struct car_worker;
 
 /* Inside of the feed only. */
 struct car_tenant {
@@ -23,9 +25,13 @@ struct car_tenant {
     atomic_bool draining; /* somebody is the drainer; whoever turns it from false to true is (drain.h) */
     atomic_bool stalled;  /* the drainer waits for a lane to be read; whoever turns it to false goes on for it */
     atomic_uint connections;
-    _Atomic(struct car_ring *) inlet;           /* made by the first publisher */
+    _Atomic(struct car_ring *) inlet;            /* made by the first publisher */
     _Atomic(_Atomic(struct car_lane *) *) lanes; /* one slot a worker, made by the first subscriber; a slot is written
                                                     by its worker only */
+
+    /* the drainer's */
+    struct car_task drain_task; /* where it yields to its loop */
+    struct car_worker *drain_worker;
 
     /* written by the drainer, read by any thread */
     struct car_history history;

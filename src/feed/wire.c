@@ -75,6 +75,15 @@ static void sse_one(struct car_buf *out, const struct car_event *event) {
     CAR_BUF_LIT(out, "\n\n");
 }
 
+size_t car_wire_cut(struct car_event *const *events, size_t count, size_t bytes) {
+    size_t used = 0;
+    size_t n = 0;
+    while (n < count && (n == 0 || used + car_event_json(events[n]).len <= bytes)) {
+        used += car_event_json(events[n++]).len;
+    }
+    return n;
+}
+
 struct car_blob *car_wire_events(enum car_wire wire, struct car_event *const *events, size_t count,
                                  struct car_deflater *deflater) {
     assert(count > 0);

@@ -10,14 +10,20 @@
 #include "carillon/feed/log.h"
 #include "carillon/runtime/worker.h"
 
+/* Batches in a row before the worker's other work gets its turn: others may enqueue as fast as this thread drains. */
+#define BATCHES 8
+
 static void ready(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker) {
     struct car_publish *batch[CAR_DRAIN_BATCH];
-    do {
-        size_t n;
-        while ((n = car_drain_take(log->feed, tenant, worker->reader, batch, CAR_DRAIN_BATCH)) > 0) {
+    for (unsigned i = 0; i < BATCHES; i++) {
+        size_t n = car_drain_take(log->feed, tenant, worker->reader, batch, CAR_DRAIN_BATCH);
+        if (n > 0) {
             car_drain_seal(log->feed, tenant, batch, n, worker->reader, worker);
+        } else if (!car_drain_finish(tenant)) {
+            return;
         }
-    } while (car_drain_finish(tenant));
+    }
+    car_drain_yield(tenant, worker);
 }
 
 static void close_log(struct car_log **log) {

@@ -78,14 +78,14 @@ async function call(path, init = {}) {
 }
 
 /**
- * The ids of all tenants. Only an administrator may ask where authentication is on.
+ * The ids of all tenants, sorted. Only an administrator may ask where authentication is on.
  *
  * @returns {Promise<string[]>}
  * @throws {Problem}
  */
 export async function listTenants() {
     const body = await call('api/v1/tenants');
-    return body.tenants.map((/** @type {{id: string}} */ tenant) => tenant.id);
+    return body.tenants.map((/** @type {{id: string}} */ tenant) => tenant.id).sort();
 }
 
 /**

@@ -268,6 +268,20 @@ test('disconnecting and connecting again misses nothing, changing the tenant emp
     assert.deepEqual(window.problems, []);
 });
 
+test('the tenants are offered in order, the usual two where the server does not say', async (t) => {
+    const server = await serve(t);
+    for (const [status, ids, offered] of [
+        [200, ['b10', 'c', 'a'], ['a', 'b10', 'c']],
+        [200, [], []],
+        [401, [], ['tenant_a', 'tenant_b']],
+    ]) {
+        const window = await openWindow(t, browser, server.url, {}, (page) => page.route('**/api/v1/tenants', (route) =>
+            route.fulfill({ status, json: { tenants: ids.map((id) => ({ id })) } })));
+        assert.deepEqual(await window.page.locator('#tenant option').allTextContents(), [...offered, 'Another…']);
+        assert.equal(await window.page.locator('#tenant-other').isVisible(), offered.length === 0);
+    }
+});
+
 test('an unknown tenant is refused with its reason, and not asked for again and again', async (t) => {
     const server = await serve(t);
     const window = await openWindow(t, browser, `${server.url}/?tenant=nobody`);

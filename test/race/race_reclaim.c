@@ -94,7 +94,7 @@ static void *read_on(void *arg) {
     uint64_t dice = race_seed((unsigned)(uintptr_t)reader);
     unsigned long looks = 0;
     pthread_barrier_wait(&s->start);
-    while (!atomic_load_explicit(&s->over, memory_order_relaxed)) {
+    do {
         car_reader_enter(reader);
         look(s, &dice);
         if (looks % 8 == 0) { /* a section within a section ends nothing */
@@ -105,7 +105,7 @@ static void *read_on(void *arg) {
         }
         car_reader_leave(reader);
         looks++;
-    }
+    } while (!atomic_load_explicit(&s->over, memory_order_relaxed));
     atomic_fetch_add(&s->looks, looks);
     car_reader_close(&reader);
     return NULL;

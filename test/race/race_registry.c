@@ -101,7 +101,7 @@ static void *find_all(void *arg) {
     uint64_t dice = race_seed(10 + me->index);
     unsigned long finds = 0;
     pthread_barrier_wait(&s->start);
-    while (atomic_load(&s->adders_done) < ADDERS) {
+    do {
         char text[CAR_TENANT_ID_MAX];
         unsigned adder = race_random(&dice) % ADDERS;
         unsigned inside = atomic_load(&s->progress[adder]);
@@ -123,7 +123,7 @@ static void *find_all(void *arg) {
         if (++finds % 256 == 0) {
             sched_yield();
         }
-    }
+    } while (atomic_load(&s->adders_done) < ADDERS);
     atomic_fetch_add(&s->finds, finds);
     car_reader_close(&reader);
     return NULL;

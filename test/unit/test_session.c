@@ -317,7 +317,7 @@ static void test_catch_up_in_pieces(void) {
  * kept when it asked, because its tenant is busy. */
 static void test_catch_up_under_load(void) {
     for (int live = 0; live < 2; live++) {
-        feed_open(&f, 2, KEEP);
+        feed_open(&f, 2, 2000);
         struct car_tenant *t = feed_tenant(&f, "a");
         struct feed_subscriber other = {.session.wire = CAR_WIRE_SSE};
         struct feed_subscriber s = {.session.wire = CAR_WIRE_SSE};
@@ -326,7 +326,7 @@ static void test_catch_up_under_load(void) {
             s.limited = true; /* refuses once, early */
             CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
         }
-        publish(t, 400);
+        publish(t, 1500);
         if (live) {
             feed_resume(&s);
         } else {
@@ -338,8 +338,8 @@ static void test_catch_up_under_load(void) {
             feed_turn(&f, 0);
         }
         feed_settle(&f);
-        EXPECT_SEEN(&other, "1-8400");
-        EXPECT_SEEN(&s, "1-8400");
+        EXPECT_SEEN(&other, "1-9500");
+        EXPECT_SEEN(&s, "1-9500");
         feed_leave(&other);
         leave(&s, t);
         feed_close(&f);

@@ -35,6 +35,10 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self);
 
+/* Lets the log's `ready` be called again for this tenant after the worker's loop has looked for input; until then the
+ * caller stays the drainer. On the worker's thread. */
+void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker);
+
 /* Stops being the drainer. true where something arrived meanwhile and this thread has become the drainer once more. */
 bool car_drain_finish(struct car_tenant *tenant);
 

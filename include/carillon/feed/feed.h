@@ -1,6 +1,7 @@
 #ifndef CARILLON_FEED_FEED_H
 #define CARILLON_FEED_FEED_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define CAR_EPOCH_LEN 16
@@ -22,11 +23,12 @@ struct car_feed {
     char epoch[CAR_EPOCH_LEN + 1]; /* names the log: another one where the store was made anew */
 };
 
-/* What the lanes of one worker share; the worker's thread only. */
+/* What the lanes and publishers of one worker share. Owner: the worker's thread; others read the atomic. */
 struct car_feed_local {
     struct car_feed *feed;
     struct car_deflater *deflater;
-    uint64_t delivered; /* events handed to sessions */
+    uint64_t delivered;     /* events handed to sessions */
+    atomic_uint publishing; /* events whose publishers wait: the worker must not stop before they have their answer */
 };
 
 /* Ties the feed to a worker that does not run yet. 0 or CAR_ENOMEM. */
@@ -37,6 +39,13 @@ void car_feed_detach(struct car_worker *worker);
 
 static inline struct car_feed_local *car_feed_local(void *worker_feed) {
     return worker_feed;
+}
+
+/* Counts an event whose publisher waits (1) or has its answer (-1). On the worker's thread, the only one that writes.
+ */
+static inline void car_feed_publishing(struct car_feed_local *local, int change) {
+    unsigned now = atomic_load_explicit(&local->publishing, memory_order_relaxed);
+    atomic_store_explicit(&local->publishing, now + (unsigned)change, memory_order_release);
 }
 
 #endif

@@ -25,7 +25,8 @@ void car_registry_free(struct car_registry **registry);
 struct car_tenant *car_registry_find(struct car_registry *registry, struct car_reader *reader, struct car_span id);
 
 /* Adds a new tenant. 0; CAR_EEXIST (and *out is the one that is there), CAR_EINVAL (id), CAR_EFULL (max reached),
- * CAR_ENOMEM. Any thread with a reader. */
+ * CAR_ENOMEM. What the set outgrows is retired through `reader`, for its next car_reader_poll. Any thread with a
+ * reader. */
 int car_registry_add(struct car_registry *registry, struct car_reader *reader, struct car_span id,
                      struct car_tenant **out);
 

@@ -15,6 +15,9 @@ enum car_wire {
     CAR_WIRES,
 };
 
+/* How many of the events one blob should hold: as many as fit into `bytes` of JSON, at least one. */
+size_t car_wire_cut(struct car_event *const *events, size_t count, size_t bytes);
+
 /* The frames of `count` sealed events of one tenant, one after the other, tagged with that tenant. NULL where memory
  * ran out. The deflater is the calling thread's. */
 struct car_blob *car_wire_events(enum car_wire wire, struct car_event *const *events, size_t count,
