@@ -16,23 +16,30 @@
 #include "call.h"
 #include "respond.h"
 
+/* statm is "size resident shared …", in pages. */
 static json_int_t resident_bytes(void) {
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
+    char text[128] = "";
     FILE *file = fopen("/proc/self/statm", "re");
-    if (file) {
-        if (fscanf(file, "%llu %llu", &total, &resident) != 2) {
-            resident = 0;
-        }
-        fclose(file);
+    if (!file) {
+        return 0;
     }
-    return (json_int_t)(resident * (unsigned long long)sysconf(_SC_PAGESIZE));
+    size_t n = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    struct car_span rest = car_span_of(text, n);
+    struct car_span size;
+    struct car_span resident;
+    uint64_t pages = 0;
+    if (car_span_next(&rest, ' ', &size) && car_span_next(&rest, ' ', &resident)) {
+        (void)car_span_u64(resident, UINT64_MAX, &pages);
+    }
+    return (json_int_t)pages * sysconf(_SC_PAGESIZE);
 }
 
 static json_t *memory(void) {
     struct mallinfo2 heap = mallinfo2();
-    return json_pack("{s:I,s:I,s:I}", "rss", resident_bytes(), "heapTotal", (json_int_t)(heap.arena + heap.hblkhd),
-                     "heapUsed", (json_int_t)(heap.uordblks + heap.hblkhd));
+    json_int_t mapped = (json_int_t)heap.hblkhd;
+    return json_pack("{s:I,s:I,s:I}", "rss", resident_bytes(), "heapTotal", (json_int_t)heap.arena + mapped, "heapUsed",
+                     (json_int_t)heap.uordblks + mapped);
 }
 
 static json_int_t connections(const struct car_feed *feed) {

@@ -1,4 +1,6 @@
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "carillon/api/api.h"
 #include "carillon/base/clock.h"
@@ -9,17 +11,44 @@
 #include "call.h"
 #include "respond.h"
 
+/* The tenants, to be put in order: the registry knows none. */
+struct roll {
+    struct car_tenant **tenants;
+    size_t count, cap;
+};
+
 static void add(struct car_tenant *tenant, void *user) {
-    json_t *list = user;
+    struct roll *roll = user;
+    if (roll->count < roll->cap) {
+        roll->tenants[roll->count++] = tenant;
+    }
+}
+
+static int by_id(const void *a, const void *b) {
+    struct car_span left = car_tenant_id(*(struct car_tenant *const *)a);
+    struct car_span right = car_tenant_id(*(struct car_tenant *const *)b);
+    return strcmp(left.ptr, right.ptr); /* ids end in a NUL, and hold none */
+}
+
+static json_t *row(const struct car_tenant *tenant) {
     char at[CAR_RFC3339_LEN];
     car_rfc3339_write(car_tenant_created_ms(tenant), at);
     struct car_span id = car_tenant_id(tenant);
-    json_array_append_new(
-        list, json_pack("{s:s%,s:s%,s:s%}", "id", id.ptr, id.len, "name", id.ptr, id.len, "created_at", at, sizeof at));
+    return json_pack("{s:s%,s:s%,s:s%}", "id", id.ptr, id.len, "name", id.ptr, id.len, "created_at", at, sizeof at);
 }
 
 void car_tenant_list(struct car_call *call) {
-    json_t *list = json_array();
-    car_registry_each(call->api->feed->registry, add, list);
-    car_respond_json(call->exchange, 200, json_pack("{s:o}", "tenants", list));
+    struct car_registry *registry = call->api->feed->registry;
+    struct roll roll = {.cap = car_registry_count(registry)};
+    roll.tenants = calloc(roll.cap + 1, sizeof(struct car_tenant *));
+    json_t *list = roll.tenants ? json_array() : NULL;
+    if (list) {
+        car_registry_each(registry, add, &roll);
+        qsort(roll.tenants, roll.count, sizeof(struct car_tenant *), by_id);
+        for (size_t i = 0; i < roll.count; i++) {
+            json_array_append_new(list, row(roll.tenants[i]));
+        }
+    }
+    free(roll.tenants);
+    car_respond_json(call->exchange, 200, list ? json_pack("{s:o}", "tenants", list) : NULL);
 }

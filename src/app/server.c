@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <uv.h>
 
 #include "carillon/api/api.h"
 #include "carillon/base/clock.h"
@@ -17,6 +16,7 @@
 #include "carillon/feed/registry.h"
 #include "carillon/net/listener.h"
 #include "carillon/net/net.h"
+#include "carillon/runtime/control.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/memory.h"
@@ -33,10 +33,8 @@ struct server {
     struct car_api api;
     struct car_worker **workers;
     unsigned started;
-    uv_loop_t loop;
+    struct car_control *control;
     struct car_listener *listener;
-    uv_signal_t sigterm, sigint, sighup;
-    uv_timer_t drain_timer;
     uint64_t drain_deadline;
     bool draining;
     bool aborted;
@@ -44,8 +42,7 @@ struct server {
 };
 
 static void die(const char *what, int err) {
-    const char *why = err <= CAR_ENOMEM ? car_strerror(err) : uv_strerror(err);
-    fprintf(stderr, "carillon: %s: %s\n", what, why);
+    fprintf(stderr, "carillon: %s: %s\n", what, car_control_strerror(err));
 }
 
 /* Ending: connections say good-bye until none is left or time is up, then the workers stop. */
@@ -78,13 +75,6 @@ static unsigned unfinished(const struct server *server) {
     return n;
 }
 
-static void close_handles(struct server *server) {
-    uv_close((uv_handle_t *)&server->sigterm, NULL);
-    uv_close((uv_handle_t *)&server->sigint, NULL);
-    uv_close((uv_handle_t *)&server->sighup, NULL);
-    uv_close((uv_handle_t *)&server->drain_timer, NULL);
-}
-
 static void abort_connections(struct server *server) {
     if (!server->aborted) {
         server->aborted = true;
@@ -96,37 +86,38 @@ static void abort_connections(struct server *server) {
     }
 }
 
-static void on_drain_timer(uv_timer_t *timer) {
-    struct server *server = timer->data;
+static void on_tick(void *user) {
+    struct server *server = user;
     if (unfinished(server) == 0) {
         tell_workers(server, stop_worker);
-        close_handles(server);
-    } else if (uv_now(&server->loop) >= server->drain_deadline) {
+        car_control_stop(server->control);
+    } else if (car_control_now(server->control) >= server->drain_deadline) {
         abort_connections(server);
     }
 }
 
-static void on_end_signal(uv_signal_t *handle, int signum) {
-    struct server *server = handle->data;
+static void on_end(void *user, const char *signal_name) {
+    struct server *server = user;
     if (server->draining) {
         abort_connections(server); /* asked twice: now */
         return;
     }
     server->draining = true;
-    car_log_info("%s: draining", signum == SIGINT ? "SIGINT" : "SIGTERM");
+    car_log_info("%s: draining", signal_name);
     car_listener_close(&server->listener);
     for (unsigned i = 0; i < server->started; i++) {
         car_net_drain(server->workers[i]);
     }
-    server->drain_deadline = uv_now(&server->loop) + server->config->drain_timeout_ms;
-    uv_timer_start(&server->drain_timer, on_drain_timer, 0, DRAIN_LOOK_MS);
+    server->drain_deadline = car_control_now(server->control) + server->config->drain_timeout_ms;
+    car_control_tick(server->control, DRAIN_LOOK_MS);
 }
 
-static void on_reload_signal(uv_signal_t *handle, int signum) {
-    (void)handle;
-    (void)signum;
+static void on_reload(void *user) {
+    (void)user;
     car_log_info("SIGHUP: nothing that could be reloaded");
 }
+
+static const struct car_control_ops CONTROL_OPS = {.end = on_end, .reload = on_reload, .tick = on_tick};
 
 /* Beginning. */
 
@@ -218,24 +209,13 @@ static int open_listener(struct server *server) {
         .workers = server->workers,
         .worker_count = server->feed.worker_count,
     };
-    int err = car_listener_open(&server->listener, &server->loop, &config);
+    int err = car_listener_open(&server->listener, car_control_loop(server->control), &config);
     if (err) {
         char what[300];
         snprintf(what, sizeof what, "cannot listen on %s port %u", config.host, config.port);
         die(what, err);
     }
     return err;
-}
-
-static void open_signals(struct server *server) {
-    uv_signal_init(&server->loop, &server->sigterm);
-    uv_signal_init(&server->loop, &server->sigint);
-    uv_signal_init(&server->loop, &server->sighup);
-    uv_timer_init(&server->loop, &server->drain_timer);
-    server->sigterm.data = server->sigint.data = server->sighup.data = server->drain_timer.data = server;
-    uv_signal_start(&server->sigterm, on_end_signal, SIGTERM);
-    uv_signal_start(&server->sigint, on_end_signal, SIGINT);
-    uv_signal_start(&server->sighup, on_reload_signal, SIGHUP);
 }
 
 /* Takes down what was set up, in the reverse order, wherever setting up has stopped. */
@@ -261,8 +241,7 @@ static void close_all(struct server *server) {
     if (server->reclaim) {
         car_reclaim_free(&server->reclaim);
     }
-    uv_run(&server->loop, UV_RUN_NOWAIT); /* close callbacks */
-    uv_loop_close(&server->loop);
+    car_control_close(&server->control);
 }
 
 /* As many descriptors as the system lets us have: each connection is one. */
@@ -283,36 +262,36 @@ static void announce(const struct server *server) {
     }
 }
 
+static int set_up(struct server *server, const char *version) {
+    int err = car_control_open(&server->control, &CONTROL_OPS, server);
+    err = err ? err : open_feed(server);
+    fill_net(server);
+    fill_api(server, version);
+    err = err ? err : open_workers(server);
+    if (err) {
+        die("cannot start", err);
+    }
+    return err ? err : open_listener(server);
+}
+
 int car_server_run(const struct car_config *config, const char *version) {
     struct server server = {.config = config};
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
     car_log_setup(config->log_format, config->log_level);
     car_log_never_block();
-    int err = uv_loop_init(&server.loop);
-    if (err) {
-        die("cannot start", err);
-        return 1;
-    }
-    err = open_feed(&server);
-    fill_net(&server);
-    fill_api(&server, version);
-    err = err ? err : open_workers(&server);
-    if (err) {
-        die("cannot start", err);
-    }
-    bool open = !err && open_listener(&server) == 0;
-    if (open) {
-        open_signals(&server);
+    int err = set_up(&server, version);
+    if (!err) {
         err = start_workers(&server);
         if (err) {
             die("cannot start a worker", err);
             abort();
         }
         announce(&server);
-        uv_run(&server.loop, UV_RUN_DEFAULT);
+        car_control_run(server.control);
         car_log_info("stopped");
     }
+    car_listener_close(&server.listener);
     close_all(&server);
-    return open ? 0 : 1;
+    return err ? 1 : 0;
 }

@@ -211,12 +211,10 @@ static void on_eof(struct car_conn *conn) {
 static void on_wake(struct car_conn *conn) {
     struct http *http = conn->proto;
     struct car_net *net = net_of(conn);
-    if (http->whole) {
-        car_conn_wake_in(conn, net->idle_timeout_ms); /* the answer is ours to give */
-    } else if (car_conn_is_stuck(conn)) {
+    if (car_conn_is_stuck(conn)) {
         car_conn_close(conn);
-    } else if (car_conn_pending(conn) > 0) {
-        car_conn_wake_in(conn, net->idle_timeout_ms);
+    } else if (http->whole || car_conn_pending(conn) > 0) {
+        car_conn_wake_in(conn, net->idle_timeout_ms); /* an answer is ours to give, or on its way */
     } else if (http->deadline) {
         refuse(http, 408, "the request did not arrive in time");
     } else {

@@ -158,14 +158,16 @@ static int listen_on(const char *host, uint16_t port, int *out) {
 }
 
 static uint16_t port_of(int fd) {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
     socklen_t len = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+    if (getsockname(fd, &address.any, &len) != 0) {
         return 0;
     }
-    const void *any = &address;
-    return ntohs(address.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)any)->sin6_port
-                                               : ((const struct sockaddr_in *)any)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 int car_listener_open(struct car_listener **out, uv_loop_t *loop, const struct car_listener_config *config) {

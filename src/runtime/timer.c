@@ -26,7 +26,8 @@
 struct car_wheel {
     uv_timer_t alarm;
     uint64_t base;    /* ns of uv_hrtime */
-    uint64_t done;    /* the last tick whose slot has been looked at; every set timer's `due` is later */
+    uint64_t done;    /* the last tick whose slot has been looked at; every set timer's `due` is later. It stands still
+                         while the loop sleeps or is blocked */
     uint64_t armed;   /* the tick that the alarm is set for, or UNARMED */
     size_t set_count; /* timers set, those on `firing` included */
     bool running;     /* within on_alarm, which arms at its end */
@@ -52,6 +53,16 @@ static void list_remove(struct car_timer *timer) {
     }
     timer->next = NULL;
     timer->pprev = NULL;
+}
+
+/* Clears every timer of the list. */
+static void list_drop(struct car_timer **head) {
+    for (struct car_timer *timer = *head, *next; timer; timer = next) {
+        next = timer->next;
+        timer->next = NULL;
+        timer->pprev = NULL;
+    }
+    *head = NULL;
 }
 
 static uint64_t elapsed_ns(const struct car_wheel *wheel) {
@@ -106,7 +117,7 @@ static void on_alarm(uv_timer_t *alarm) {
     uint64_t now = elapsed_ns(wheel) / NS_PER_TICK;
     wheel->running = true;
     if (now - wheel->done > wheel->mask) {
-        wheel->done = now - wheel->mask - 1; /* a loop blocked for more than a round: each slot once is enough */
+        wheel->done = now - wheel->mask - 1; /* more than a round behind: each slot once is enough */
     }
     while (wheel->done < now && wheel->set_count > 0 && !wheel->closing) {
         wheel->done++;
@@ -149,13 +160,9 @@ void car_wheel_close(struct car_wheel **wheel) {
     struct car_wheel *w = *wheel;
     *wheel = NULL;
     w->closing = true;
-    while (w->firing) {
-        list_remove(w->firing);
-    }
+    list_drop(&w->firing);
     for (unsigned i = 0; i <= w->mask; i++) {
-        while (w->slots[i]) {
-            list_remove(w->slots[i]);
-        }
+        list_drop(&w->slots[i]);
     }
     uv_close((uv_handle_t *)&w->alarm, on_closed);
 }
@@ -168,9 +175,6 @@ void car_timer_set(struct car_wheel *wheel, struct car_timer *timer, uint64_t de
     }
     uint64_t now = elapsed_ns(wheel);
     uint64_t delay = (delay_ms < DELAY_MS_MAX ? delay_ms : DELAY_MS_MAX) * NS_PER_MS;
-    if (wheel->set_count == 0 && !wheel->running) {
-        wheel->done = now / NS_PER_TICK; /* nobody has counted while no timer was set */
-    }
     timer->due = (now + delay + NS_PER_TICK - 1) / NS_PER_TICK;
     if (timer->due <= wheel->done) {
         timer->due = wheel->done + 1;

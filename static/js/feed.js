@@ -122,6 +122,7 @@ export class Feed {
             this.#socket = null;
         }
         this.#greeting = null;
+        this.#liveSince = 0;
     }
 
     /**
@@ -132,7 +133,6 @@ export class Feed {
     async #broke(close) {
         const greeted = this.#greeting !== null;
         const steady = this.#liveSince > 0 && Date.now() - this.#liveSince >= STEADY_AFTER_MS;
-        this.#liveSince = 0;
         this.#drop();
         if (close?.code === POLICY_VIOLATION) {
             this.#enter({ name: 'offline', detail: close.reason || 'The server has ended this connection for good.' });

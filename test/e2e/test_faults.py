@@ -142,7 +142,7 @@ def test_version_help_and_check_config(tmp_path):
 def test_where_it_listens_and_what_it_logs():
     with Server() as s:
         (line,) = [text for text in s.process.lines if "listening on" in text]
-        assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} UTC listening on 127\.0\.0\.1:%d" % s.port, line), line
+        assert re.fullmatch(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} UTC listening on \S*:%d( .*)?" % s.port, line), line
         e = s.publish("tenant_a", "the content")
         until(lambda: any(re.search(rf"UTC tenant tenant_a: event posted: {e['id']} \(took ", text) for text in s.process.lines), "the event's line")
         assert "the content" not in s.process.output()
@@ -368,7 +368,7 @@ def test_drain(number, threads):
             with pytest.raises(Eof):
                 while True:
                     c.recv()
-            assert c.ended, "the last chunk was sent"
+            assert c.ended or not c.chunked, "the last chunk was not sent"
         # Whoever asks on a connection that is still there is told, or finds it closed.
         try:
             r = idle.request("GET", "/readyz")
@@ -384,10 +384,14 @@ def test_drain(number, threads):
                 return True
 
         until(refused_now, "no more connections are accepted")
-        # What was under way is finished.
+        # What was under way gets its answer: it is finished, or honestly turned away.
         busy.send(EVENT[5:])
         r = busy.response("POST")
-        assert r.status == 201 and r.json()["seq"] == 2, r
+        if r.status == 201:
+            assert r.json()["seq"] == 2, r
+        else:
+            problem(r, 503, "unavailable")
+            assert int(r.header("Retry-After")) >= 0
         assert "close" in r.tokens("Connection") and busy.ends()
         assert s.process.wait() == 0
         s.process.check(0)
@@ -430,9 +434,13 @@ def test_drain_under_load():
 
         def publish():
             conn = s.http()
-            with contextlib.suppress(Eof, AssertionError, OSError):
+            with contextlib.suppress(Eof):
                 while True:
-                    answered.append(conn.request("POST", "/events?tenant=t", JSON, EVENT).json()["seq"])
+                    r = conn.request("POST", "/events?tenant=t", JSON, EVENT)
+                    if r.status != 201:
+                        problem(r, 503, "unavailable")
+                        return
+                    answered.append(r.json()["seq"])
 
         for _ in range(4):
             team.go(publish)
@@ -509,7 +517,7 @@ def test_a_gone_terminal_is_no_reason_to_die():
         text, m = b"", None
         while not m:
             text += os.read(read_end, 4096)
-            m = re.search(rb"listening on \S*:(\d+)\n", text)
+            m = re.search(rb"listening on \S*:(\d+)\b.*\n", text)
         os.close(read_end)
         c = Http(int(m[1]))
         for _ in range(5):

@@ -104,7 +104,7 @@ def join(server, flood, rng):
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_joins_while_events_flow(threads):
-    joins, joiners = scaled(1200), 6
+    joins, joiners = scaled(3000), 6
     kinds, lock = {}, threading.Lock()
     with Server("--threads", threads, "--buffer-size", "200000") as s:
         with Flood(s, "flood") as flood, Flood(s, "other", publishers=1):

@@ -11,6 +11,14 @@ static const struct car_asset *find(const char *path) {
     return car_asset_find(car_span_cstr(path));
 }
 
+/* A copy, for tests that go on to read it; empty where there is none. */
+static struct car_asset take(const char *path) {
+    const struct car_asset *asset = find(path);
+
+    CU_ASSERT_PTR_NOT_NULL(asset);
+    return asset ? *asset : (struct car_asset){.type = ""};
+}
+
 /* Whether the gzip member in `gzip` unpacks to just the bytes of `identity`. */
 static bool gunzips_to(const struct car_asset_body *gzip, const struct car_asset_body *identity) {
     unsigned char *input = malloc(gzip->len);
@@ -91,26 +99,22 @@ static void entity_tags_are_of_the_bytes(void) {
 
 static void the_start_page_has_two_paths(void) {
     static const char doctype[] = "<!doctype html>";
-    const struct car_asset *slash = find("/");
-    const struct car_asset *index = find("/index.html");
+    struct car_asset slash = take("/");
+    struct car_asset index = take("/index.html");
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(slash);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(index);
-    CU_ASSERT_PTR_EQUAL(slash->identity.data, index->identity.data);
-    CU_ASSERT_PTR_EQUAL(slash->gzip.data, index->gzip.data);
-    CU_ASSERT_STRING_EQUAL(slash->type, "text/html; charset=utf-8");
-    CU_ASSERT_TRUE_FATAL(slash->identity.len > sizeof doctype);
-    CU_ASSERT_EQUAL(memcmp(slash->identity.data, doctype, sizeof doctype - 1), 0);
+    CU_ASSERT_PTR_EQUAL(slash.identity.data, index.identity.data);
+    CU_ASSERT_PTR_EQUAL(slash.gzip.data, index.gzip.data);
+    CU_ASSERT_STRING_EQUAL(slash.type, "text/html; charset=utf-8");
+    CU_ASSERT_TRUE(slash.identity.len > sizeof doctype);
+    if (slash.identity.len > sizeof doctype) {
+        CU_ASSERT_EQUAL(memcmp(slash.identity.data, doctype, sizeof doctype - 1), 0);
+    }
 }
 
 static void types_follow_the_ending(void) {
-    const struct car_asset *script = find("/js/main.js");
-    const struct car_asset *icon = find("/favicon.svg");
-
-    CU_ASSERT_PTR_NOT_NULL_FATAL(script);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(icon);
-    CU_ASSERT_STRING_EQUAL(script->type, "text/javascript; charset=utf-8");
-    CU_ASSERT_STRING_EQUAL(icon->type, "image/svg+xml");
+    CU_ASSERT_STRING_EQUAL(take("/js/main.js").type, "text/javascript; charset=utf-8");
+    CU_ASSERT_STRING_EQUAL(take("/css/page.css").type, "text/css; charset=utf-8");
+    CU_ASSERT_STRING_EQUAL(take("/favicon.svg").type, "image/svg+xml");
 }
 
 static void unknown_paths_are_null(void) {

@@ -321,10 +321,10 @@ static void test_stalled_until_joined(void) {
     struct feed_subscriber second = {.session.wire = CAR_WIRE_WS};
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
     stall(t);
-    CU_ASSERT_EQUAL_FATAL(feed_join_since(&second, f.workers[1], t, CAR_LANE_LAG_MAX - 5), 0);
+    CU_ASSERT_EQUAL_FATAL(feed_join_since(&second, f.workers[1], t, CAR_LANE_LAG_MAX), 0);
     check_all_in(t);
     CU_ASSERT_STRING_EQUAL(feed_seen_text(&s), "1-9215");
-    CU_ASSERT_STRING_EQUAL(feed_seen_text(&second), "gap 8188-8715 8716-9215");
+    CU_ASSERT_STRING_EQUAL(feed_seen_text(&second), "8193-9215");
     feed_leave(&s);
     feed_leave(&second);
     feed_close(&f);
@@ -413,12 +413,6 @@ static void test_answered_on_own_thread(void) {
     }
     feed_barrier(&f);
     unsigned accepted = crowds[0].accepted + crowds[1].accepted + crowds[2].accepted;
-    if (atomic_load(&f.answered) != accepted) {
-        fprintf(stderr, "accepted %u answered %lu newest %llu stalled %d draining %d inlet %u left %u %u %u\n",
-                accepted, atomic_load(&f.answered), (unsigned long long)car_tenant_newest(t), atomic_load(&t->stalled),
-                atomic_load(&t->draining), car_ring_count(atomic_load(&t->inlet)), rounds[0].left, rounds[1].left,
-                rounds[2].left);
-    }
     CU_ASSERT(accepted > 0);
     CU_ASSERT_EQUAL(atomic_load(&f.answered), accepted);
     CU_ASSERT_EQUAL(car_tenant_newest(t), accepted);

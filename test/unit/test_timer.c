@@ -125,7 +125,7 @@ static void on_turn(uv_prepare_t *handle) {
 }
 
 static void sleeps_between(void) {
-    struct probe far = {0};
+    struct probe near = {0}, far = {0};
     uv_prepare_t prepare;
     open_wheel(0);
     uv_prepare_init(&loop, &prepare);
@@ -133,9 +133,11 @@ static void sleeps_between(void) {
     uv_unref((uv_handle_t *)&prepare);
     turns = 0;
     set(&far, 1000);
+    set(&near, 60);
     uv_run(&loop, UV_RUN_DEFAULT);
+    check_time(&near, 60);
     check_time(&far, 1000);
-    CU_ASSERT(turns <= 6);
+    CU_ASSERT(turns <= 8); /* 20 ticks */
     uv_close((uv_handle_t *)&prepare, NULL);
     close_wheel();
 }
@@ -206,23 +208,23 @@ static void sets_itself(void) {
 /* A callback that holds the loop up for more than a round of the wheel. */
 static void blocked_loop(void) {
     struct probe blocker = {0}, during[6] = {0}, after = {0}, from_blocker = {0};
-    open_wheel(4);
-    blocker.blocks_ms = 500;
+    open_wheel(16);
+    blocker.blocks_ms = 1000; /* a round is 800 ms */
     blocker.sets = &from_blocker;
     blocker.sets_times = 1;
     blocker.sets_delay_ms = 100;
     set(&blocker, 0);
     for (unsigned i = 0; i < 6; i++) {
-        set(&during[i], 100 + 60 * i);
+        set(&during[i], 100 + 130 * i);
     }
-    set(&after, 900);
+    set(&after, 1500);
     uv_run(&loop, UV_RUN_DEFAULT);
     for (unsigned i = 0; i < 6; i++) {
         CU_ASSERT_EQUAL(during[i].fired, 1);
-        CU_ASSERT(during[i].fired_ns >= blocker.fired_ns + 500 * UINT64_C(1000000));
-        CU_ASSERT(during[i].fired_ns <= blocker.fired_ns + (500 + 2 * TICK + SLACK_MS) * UINT64_C(1000000));
+        CU_ASSERT(during[i].fired_ns >= blocker.fired_ns + 1000 * UINT64_C(1000000));
+        CU_ASSERT(during[i].fired_ns <= blocker.fired_ns + (1000 + 2 * TICK + SLACK_MS) * UINT64_C(1000000));
     }
-    check_time(&after, 900);
+    check_time(&after, 1500);
     check_time(&from_blocker, 100); /* from when it was set, not from where the loop's clock stood still */
     close_wheel();
 }

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const START_MS = 20_000;
+const STOP_MS = 20_000;
 
 export const binary = process.env.CARILLON_BIN ?? join(root, 'build', 'carillon');
 export const artifacts = join(dirname(binary), 'test-artifacts');
@@ -30,15 +30,15 @@ export class Server {
         const child = spawn(binary, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
         this.child = child;
         this.said = [];
-        this.exited = once(child, 'exit');
+        this.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal)));
         this.port = await new Promise((resolve, reject) => {
             const fail = (why) => reject(new Error(`${binary} ${flags.join(' ')}: ${why}\n${this.said.join('\n')}`));
             const timer = setTimeout(() => fail('not listening in time'), START_MS);
             child.on('error', (error) => fail(error.message));
-            child.on('exit', (code, signal) => fail(`ended with ${code ?? signal}`));
+            this.exited.then((how) => fail(`ended with ${how}`));
             createInterface({ input: child.stderr }).on('line', (line) => {
                 const match = /listening on \S*:(\d+)/.exec(line);
-                this.said = [...this.said.slice(-50), line];
+                this.said = [...this.said.slice(-200), line];
                 if (match) {
                     clearTimeout(timer);
                     resolve(Number(match[1]));
@@ -53,6 +53,21 @@ export class Server {
         this.child?.kill('SIGKILL');
         await this.exited;
         this.child = null;
+    }
+
+    /** Ends it in good order, if it runs; throws where it takes too long or a sanitizer has something to say. */
+    async stop() {
+        if (this.child === null) {
+            return;
+        }
+        const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+        this.child.kill('SIGTERM');
+        const how = await this.exited;
+        clearTimeout(timer);
+        this.child = null;
+        if (how !== 0 || this.said.some((line) => /Sanitizer|runtime error/.test(line))) {
+            throw new Error(`the server ended with ${how}\n${this.said.join('\n')}`);
+        }
     }
 
     /** Publishes past the browser; the event that the server answers. */
@@ -78,9 +93,9 @@ export class Server {
     }
 }
 
-/** A running server that ends with the test. */
+/** A running server that ends with the test, and must end well. */
 export async function serve(t, flags = []) {
     const server = new Server(flags);
-    t.after(() => server.kill());
+    t.after(() => server.stop());
     return server.start();
 }

@@ -1,0 +1,40 @@
+#ifndef CARILLON_RUNTIME_CONTROL_H
+#define CARILLON_RUNTIME_CONTROL_H
+
+#include <uv.h>
+
+/*
+ * The loop of the process's main thread: signals, a tick, and whatever else is put on it. One a process; the main
+ * thread's alone.
+ */
+struct car_control;
+
+struct car_control_ops {
+    void (*end)(void *user, const char *signal); /* SIGTERM or SIGINT, at each of them */
+    void (*reload)(void *user);                  /* SIGHUP */
+    void (*tick)(void *user);
+};
+
+/* 0, CAR_ENOMEM or a UV_E… code. */
+int car_control_open(struct car_control **out, const struct car_control_ops *ops, void *user);
+
+/* For handles of others. */
+uv_loop_t *car_control_loop(struct car_control *control);
+
+/* Milliseconds, the loop's idea of now. */
+uint64_t car_control_now(const struct car_control *control);
+
+/* Calls `tick` now and every so many milliseconds. */
+void car_control_tick(struct car_control *control, uint64_t ms);
+
+/* Runs until car_control_stop, and until no handle of others is left. */
+void car_control_run(struct car_control *control);
+void car_control_stop(struct car_control *control);
+
+/* Stops where that has not been done, frees it, and nulls the pointer; NULL inside is allowed. */
+void car_control_close(struct car_control **control);
+
+/* A text for what a function of the floors that know libuv returned: a CAR_E… or a UV_E… code. Static storage. */
+const char *car_control_strerror(int err);
+
+#endif

@@ -1,0 +1,304 @@
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "carillon/feed/event.h"
+#include "carillon/feed/history.h"
+#include "carillon/feed/ring.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
+#include "feed/tenant_state.h"
+
+#include "feed_fixture.h"
+#include "race.h"
+#include "suite.h"
+
+/*
+ * The whole feed under load: workers that publish to all tenants, and sessions on each of them that join, leave, refuse
+ * and go on at random. Each session has to see its tenant's events in order, each once, from where it asked on, and
+ * nobody else's; what it misses it is told. At the end everybody who has stayed gets up to the newest event, every
+ * publish was answered once, and nothing holds an event but the history.
+ */
+
+#define WORKERS     4u
+#define TENANTS_MAX 12u
+#define SESSIONS    24u /* of each worker */
+#define SETTLE_MS   30000u
+
+struct player {
+    struct feed_subscriber s; /* first */
+    bool joined;
+    bool cursor;   /* joined with one */
+    uint64_t from; /* the seq that has to come first, or to be told missing */
+};
+
+struct scene;
+
+/* One worker's part: a task that plays a little in each turn of the loop. */
+struct stage {
+    struct scene *scene;
+    struct car_worker *worker;
+    struct car_task task;
+    struct player players[SESSIONS];
+    uint64_t dice;
+    unsigned turns;
+    unsigned long accepted, refused, joins, checked;
+};
+
+struct scene {
+    struct feed_fixture f;
+    struct car_tenant *tenants[TENANTS_MAX];
+    unsigned tenant_count;
+    unsigned turns; /* of each stage */
+    unsigned burst;
+    uint64_t started_ms;
+    unsigned time_ms;
+    struct stage stages[WORKERS];
+    atomic_uint finished;
+    atomic_ulong faults;
+    atomic_ulong gaps;
+    atomic_uint lagging;
+};
+
+/* What the player has seen has to be one row from `from` on; gaps are in the row. */
+static void check(struct scene *scene, const struct player *p) {
+    const struct feed_subscriber *s = &p->s;
+    uint64_t next = p->from;
+    for (size_t i = 0; i < s->seen_count; i++) {
+        if (s->seen[i].from != next || s->seen[i].to + 1 <= next) {
+            scene->faults++;
+            fprintf(stderr, "tenant %s, from %llu: %s\n", car_tenant_id(s->tenant).ptr, (unsigned long long)p->from,
+                    feed_seen_text(s));
+            break;
+        }
+        next = s->seen[i].to + 1;
+        scene->gaps += s->seen[i].kind != FEED_EVENTS;
+    }
+    scene->faults += s->strangers + s->garbled;
+}
+
+static void player_leave(struct stage *stage, struct player *p) {
+    check(stage->scene, p);
+    stage->checked++;
+    feed_leave(&p->s);
+    p->joined = false;
+}
+
+static void player_join(struct stage *stage, struct player *p) {
+    struct scene *scene = stage->scene;
+    uint32_t dice = race_random(&stage->dice);
+    struct car_tenant *tenant = scene->tenants[dice % scene->tenant_count];
+    *p = (struct player){.joined = true};
+    p->s.session.wire = (enum car_wire)((dice >> 8) % 8 == 0 ? CAR_WIRE_WS_DEFLATE
+                                        : (dice >> 8) % 2    ? CAR_WIRE_WS
+                                                             : CAR_WIRE_SSE);
+    p->s.limited = (dice >> 12) % 8 == 0;
+    p->cursor = (dice >> 16) % 2 == 0;
+    uint64_t newest = car_tenant_newest(tenant);
+    uint64_t back = (dice >> 20) % 300;
+    uint64_t since = newest > back ? newest - back : 0;
+    int err = p->cursor ? feed_join_since(&p->s, stage->worker, tenant, since)
+                        : feed_join(&p->s, stage->worker, tenant, NULL);
+    scene->faults += err != 0 || p->s.joined_at < newest;
+    p->from = (p->cursor ? since : p->s.joined_at) + 1;
+    stage->joins++;
+}
+
+static void player_act(struct stage *stage, struct player *p) {
+    uint32_t dice = race_random(&stage->dice);
+    if (!p->joined) {
+        player_join(stage, p);
+    } else if (dice % 24 == 0) {
+        player_leave(stage, p);
+    } else if (p->s.limited) {
+        if (dice % 3 == 0) {
+            feed_resume(&p->s);
+        }
+    } else if (dice % 8 == 1) {
+        p->s.limited = true;
+        p->s.budget = (dice >> 8) % 3;
+    }
+}
+
+static void play(struct car_task *task) {
+    struct stage *stage = (struct stage *)((char *)task - offsetof(struct stage, task));
+    struct scene *scene = stage->scene;
+    for (unsigned i = 0; i < 3; i++) {
+        player_act(stage, &stage->players[race_random(&stage->dice) % SESSIONS]);
+    }
+    uint32_t dice = race_random(&stage->dice);
+    unsigned wanted = dice % 64 == 0 ? scene->burst : (dice >> 8) % 6;
+    struct car_tenant *tenant = scene->tenants[(dice >> 16) % scene->tenant_count];
+    unsigned accepted = feed_publish(&scene->f, stage->worker->id, tenant, wanted);
+    stage->accepted += accepted;
+    stage->refused += wanted - accepted;
+    race_stall(&stage->dice);
+    stage->turns++;
+    bool over = stage->turns == scene->turns || race_time_up(scene->started_ms, scene->time_ms, stage->turns);
+    if (over) {
+        atomic_fetch_add(&scene->finished, 1);
+    } else {
+        car_task_yield(&stage->worker->tasks, &stage->task);
+    }
+}
+
+static void stage_begin(struct car_worker *worker, void *arg) {
+    struct scene *scene = arg;
+    struct stage *stage = &scene->stages[worker->id];
+    *stage = (struct stage){.scene = scene, .worker = worker, .dice = race_seed(worker->id), .task.run = play};
+    car_task_defer(&worker->tasks, &stage->task);
+}
+
+/* The last act: everybody takes what comes. */
+static void stage_resume(struct car_worker *worker, void *arg) {
+    struct stage *stage = &((struct scene *)arg)->stages[worker->id];
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        if (stage->players[i].joined) {
+            feed_resume(&stage->players[i].s);
+        }
+    }
+}
+
+static void stage_look(struct car_worker *worker, void *arg) {
+    struct scene *scene = arg;
+    struct stage *stage = &scene->stages[worker->id];
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        struct player *p = &stage->players[i];
+        uint64_t newest = p->joined ? car_tenant_newest(p->s.tenant) : 0;
+        scene->lagging += p->joined && (p->s.session.position != newest || p->s.session.state != CAR_SESSION_LIVE);
+    }
+}
+
+static void stage_end(struct car_worker *worker, void *arg) {
+    struct scene *scene = arg;
+    struct stage *stage = &scene->stages[worker->id];
+    for (unsigned i = 0; i < SESSIONS; i++) {
+        struct player *p = &stage->players[i];
+        if (p->joined) {
+            uint64_t last = p->s.seen_count ? feed_seen_last(&p->s) : p->from - 1;
+            scene->faults += last != car_tenant_newest(p->s.tenant);
+            player_leave(stage, p);
+        }
+    }
+}
+
+static void each_stage(struct scene *scene, void (*run)(struct car_worker *worker, void *arg)) {
+    for (unsigned i = 0; i < WORKERS; i++) {
+        feed_call(&scene->f, i, run, scene);
+    }
+}
+
+static void wait_until_all_are_there(struct scene *scene) {
+    uint64_t started = race_now_ms();
+    do {
+        usleep(2000);
+        atomic_store(&scene->lagging, 0);
+        each_stage(scene, stage_look);
+    } while (atomic_load(&scene->lagging) > 0 && race_now_ms() - started < SETTLE_MS);
+    CU_ASSERT_EQUAL(atomic_load(&scene->lagging), 0);
+}
+
+/* No seq is missing, and nothing but the history holds an event. */
+static void check_tenant(struct scene *scene, struct car_tenant *tenant) {
+    struct car_history *history = &tenant->history;
+    uint64_t newest = car_history_newest(history);
+    uint64_t oldest = car_history_oldest(history);
+    CU_ASSERT_EQUAL(car_tenant_connections(tenant), 0);
+    CU_ASSERT_FALSE(atomic_load(&tenant->draining));
+    CU_ASSERT(!atomic_load(&tenant->inlet) || car_ring_count(atomic_load(&tenant->inlet)) == 0);
+    CU_ASSERT(newest < scene->f.feed.keep || newest - oldest + 1 >= scene->f.feed.keep);
+    for (uint64_t seq = oldest; seq <= newest; seq++) {
+        struct car_event *event = NULL;
+        size_t n = car_history_read(history, scene->f.reader, seq, &event, 1);
+        CU_ASSERT_EQUAL_FATAL(n, 1);
+        CU_ASSERT_EQUAL(event->seq, seq);
+        CU_ASSERT_EQUAL(atomic_load(&event->refs), 2); /* the history's and ours */
+        car_event_unref(&event);
+    }
+}
+
+static void poll_until_free(struct car_worker *worker, void *arg) {
+    unsigned *waiting = arg;
+    *waiting += car_reader_poll(worker->reader);
+}
+
+static void wait_until_reclaimed(struct scene *scene) {
+    unsigned waiting = 1;
+    for (unsigned i = 0; waiting && i < 1000; i++) {
+        waiting = 0;
+        for (unsigned w = 0; w < WORKERS; w++) {
+            feed_call(&scene->f, w, poll_until_free, &waiting);
+        }
+    }
+    CU_ASSERT_EQUAL(waiting, 0);
+}
+
+static void run(struct scene *scene, unsigned tenants, uint32_t keep, unsigned turns, unsigned burst) {
+    *scene = (struct scene){.tenant_count = tenants, .turns = race_rounds(turns), .burst = burst, .time_ms = 4000};
+    feed_open(&scene->f, WORKERS, keep);
+    for (unsigned i = 0; i < tenants; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "t%u", i);
+        scene->tenants[i] = feed_tenant(&scene->f, id);
+    }
+    feed_start(&scene->f);
+    scene->started_ms = race_now_ms();
+    each_stage(scene, stage_begin);
+    while (atomic_load(&scene->finished) < WORKERS) {
+        usleep(2000);
+    }
+    feed_barrier(&scene->f);
+    each_stage(scene, stage_resume);
+    wait_until_all_are_there(scene);
+    feed_barrier(&scene->f);
+    each_stage(scene, stage_end);
+    unsigned long accepted = 0, newest = 0, joins = 0, refused = 0;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        accepted += scene->stages[i].accepted;
+        refused += scene->stages[i].refused;
+        joins += scene->stages[i].joins;
+        CU_ASSERT_EQUAL(scene->stages[i].joins, scene->stages[i].checked);
+    }
+    feed_barrier(&scene->f);
+    wait_until_reclaimed(scene);
+    for (unsigned i = 0; i < tenants; i++) {
+        newest += car_tenant_newest(scene->tenants[i]);
+        check_tenant(scene, scene->tenants[i]);
+    }
+    CU_ASSERT_EQUAL(atomic_load(&scene->f.answered), accepted);
+    CU_ASSERT_EQUAL(newest, accepted);
+    CU_ASSERT_EQUAL(atomic_load(&scene->f.failed), 0);
+    CU_ASSERT_EQUAL(atomic_load(&scene->f.astray), 0);
+    CU_ASSERT_EQUAL(atomic_load(&scene->faults), 0);
+    CU_ASSERT(joins > 0);
+    printf("  %lu events, %lu refused, %lu joins, %lu gaps, %llu ms\n", accepted, refused, joins,
+           atomic_load(&scene->gaps), (unsigned long long)(race_now_ms() - scene->started_ms));
+    feed_close(&scene->f);
+}
+
+static struct scene scene;
+
+static void test_many_tenants(void) {
+    run(&scene, TENANTS_MAX, 200, 12000, 150);
+}
+
+/* Everybody meets in one tenant. */
+static void test_one_tenant(void) {
+    run(&scene, 1, 500, 12000, 150);
+}
+
+/* Next to nothing is kept, so that a moment's lag is a gap, and lanes come and go. */
+static void test_short_memory(void) {
+    run(&scene, 3, 8, 12000, 300);
+}
+
+static const struct car_test TESTS[] = {
+    {"many tenants", test_many_tenants},
+    {"one tenant", test_one_tenant},
+    {"a short memory", test_short_memory},
+};
+
+int main(void) {
+    race_watch();
+    return car_suite_main("feed", TESTS, sizeof TESTS / sizeof *TESTS);
+}
