@@ -220,9 +220,12 @@ static int open_listener(struct server *server) {
 
 /* Takes down what was set up, in the reverse order, wherever setting up has stopped. */
 static void close_all(struct server *server) {
+    /* All are joined before one is freed: another may still be on its way out of a post to its mailbox. */
+    for (unsigned i = server->feed.worker_count; i-- > 0;) {
+        car_worker_join(server->workers[i]);
+    }
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         struct car_worker *worker = server->workers[i];
-        car_worker_join(worker);
         car_net_detach(worker);
         car_feed_detach(worker);
         car_worker_close(&worker);
