@@ -433,6 +433,8 @@ class WebSocket:
             r.body = self.http.body(r)
             self.wire.close()
             raise Refused(r)
+        if standing:
+            check_standing_headers(r)
         accept = base64.b64encode(hashlib.sha1(fields["Sec-WebSocket-Key"].encode() + GUID).digest()).decode()
         assert r.header("Sec-WebSocket-Accept") == accept, r
         assert (r.header("Upgrade") or "").lower() == "websocket" and "upgrade" in r.tokens("Connection"), r

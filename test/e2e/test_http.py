@@ -735,6 +735,9 @@ def test_the_page_and_its_files(server):
 
 def test_etags_and_conditions(server):
     for path in static_files(server):
+        r = server.request("OPTIONS", path)
+        assert r.status in (200, 204) and {"get", "head", "options"} <= r.tokens("Allow")
+        problem(server.request("POST", path, None, b"x"), 405, "method_not_allowed")
         r = server.get(path)
         etag = r.header("ETag")
         assert re.fullmatch(r'(W/)?"[\x21\x23-\x7e]+"', etag or ""), r

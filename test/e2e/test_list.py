@@ -174,6 +174,24 @@ def test_from_and_to(server, tenant):
     assert first[0] in got(**{"from": stamp, "to": stamp})
 
 
+def test_search(server, tenant):
+    events = [
+        server.publish(tenant, "a Needle in the hay"),
+        server.publish(tenant, "only hay"),
+        server.publish(tenant, "hay", metadata={"where": ["here", {"what": "needle"}]}),
+        server.publish(tenant, metadata={"what": "Gr\u00fc\u00dfe <&>"}),
+    ]
+
+    def found(query):
+        return [e["seq"] for e in walk(server, tenant, "since", query, "since=0")[0]]
+
+    assert found("q=needle") == [1, 3] and found("q=needle&limit=1") == [1, 3]
+    assert found("q=NEEDLE") == [1, 3] and found("q=hay") == [1, 2, 3]
+    assert found("q=hay+needle") == [1, 3] and found("q=hay%20only") == [2]
+    assert found("q=nothing") == [] and found("q=Gr%C3%BC%C3%9Fe") == [4]
+    assert page(server, tenant, "q=needle")["events"] == [events[2], events[0]]
+
+
 @pytest.mark.parametrize(
     "query",
     [
