@@ -7,8 +7,8 @@ struct car_api;
 struct car_exchange;
 struct car_http_request;
 
-/* Gives the exchange its request id (the client's where it is sane) and the header lines that every answer carries. `req`
- * is NULL where the request's headers never became whole. */
+/* Gives the exchange its request id (the client's where it is sane) and the header lines that every answer carries.
+ * `req` is NULL where the request's headers never became whole. */
 void car_begin(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req);
 
 /* Whether a page of the request's Origin may open a WebSocket: there is none (not a browser), it is ours, or it is

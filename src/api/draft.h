@@ -28,8 +28,8 @@ struct car_draft_type {
 };
 
 /*
- * Checks the members against the contract's rules and fills the draft, whose spans are borrowed from the members and from
- * `type`. `type_name` is what the type is called where it came from. 0, or CAR_EINVAL and *refusal.
+ * Checks the members against the contract's rules and fills the draft, whose spans are borrowed from the members and
+ * from `type`. `type_name` is what the type is called where it came from. 0, or CAR_EINVAL and *refusal.
  */
 int car_draft_check(const struct car_config *config, const struct car_draft_members *members, const char *type_name,
                     struct car_draft_type *type, struct car_draft *draft, struct car_draft_refusal *refusal);

@@ -12,8 +12,8 @@ struct car_tenant;
 /* No array holds more bytes of events than about this, whatever their number. */
 #define CAR_EVENT_ARRAY_BYTES (8u << 20)
 
-/* Appends the events from `first` to `last` as a JSON array, at most `limit`, oldest first. Returns whether some were left
- * out at the end. */
+/* Appends the events from `first` to `last` as a JSON array, at most `limit`, oldest first. Returns whether some were
+ * left out at the end. */
 bool car_event_array(struct car_buf *out, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
                      uint64_t last, uint64_t limit);
 

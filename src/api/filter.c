@@ -14,18 +14,25 @@
 
 static int read_types(struct car_span query, struct car_buf *out, const char **why) {
     struct car_span rest = query;
-    for (unsigned n = 0;; n++) {
-        size_t before = out->len;
-        int err = car_http_param_next(&rest, "type", out);
-        if (err == CAR_ENOENT) {
-            return 0;
+    struct car_buf type = CAR_BUF_INIT;
+    int err = 0;
+    for (unsigned n = 0; !err; n++) {
+        type.len = 0;
+        err = car_http_param_next(&rest, "type", &type);
+        if (!err && (n == TYPES_MAX || !car_event_type_ok(car_buf_view(&type)))) {
+            err = CAR_EINVAL;
         }
-        if (err || n == TYPES_MAX || !car_event_type_ok(car_span_of(out->data + before, out->len - before))) {
-            *why = "type is malformed, or given too often";
-            return CAR_EINVAL;
+        if (!err) {
+            car_buf_span(out, car_buf_view(&type));
+            car_buf_char(out, '\0');
         }
-        car_buf_char(out, '\0');
     }
+    car_buf_free(&type);
+    if (err == CAR_ENOENT) {
+        return 0;
+    }
+    *why = "type is malformed, or given too often";
+    return CAR_EINVAL;
 }
 
 /* The words of a search, lower case. */
@@ -67,24 +74,39 @@ void car_filter_free(struct car_filter *filter) {
 }
 
 static bool wanted_type(const struct car_buf *types, struct car_span type) {
-    for (const char *at = types->data; at < types->data + types->len; at += strlen(at) + 1) {
-        if (car_span_eq(car_span_cstr(at), type)) {
+    for (size_t at = 0; at < types->len; at += strlen(types->data + at) + 1) {
+        if (car_span_eq(car_span_cstr(types->data + at), type)) {
             return true;
         }
     }
     return types->len == 0;
 }
 
-/* The text that a search looks at: the message decoded, the metadata as it is written, lower case. */
+/* Appends a validated JSON value as a text to be searched: its strings decoded, each ended by a NUL, the rest as it is
+ * written. */
+static void flatten(struct car_buf *out, struct car_span raw) {
+    for (size_t at = 0; at < raw.len;) {
+        if (raw.ptr[at] != '"') {
+            car_buf_char(out, raw.ptr[at++]);
+            continue;
+        }
+        size_t end = at + 1;
+        while (raw.ptr[end] != '"') {
+            end += raw.ptr[end] == '\\' ? 2 : 1;
+        }
+        (void)car_json_string_decode(car_span_of(raw.ptr + at, end + 1 - at), out);
+        car_buf_char(out, '\0');
+        at = end + 1;
+    }
+}
+
+/* The text that a search looks at: message and metadata, lower case. */
 static struct car_span searchable(struct car_buf *scratch, const struct car_event *event) {
     struct car_json_member members[] = {{.name = "message"}, {.name = "metadata"}};
     scratch->len = 0;
     if (car_json_pick(car_event_json(event), members, 2, NULL) == 0) {
-        if (members[0].value.kind == CAR_JSON_STRING) {
-            (void)car_json_string_decode(members[0].value.raw, scratch);
-            car_buf_char(scratch, '\0');
-        }
-        car_buf_span(scratch, members[1].value.raw);
+        flatten(scratch, members[0].value.raw);
+        flatten(scratch, members[1].value.raw);
     }
     for (size_t i = 0; i < scratch->len; i++) {
         scratch->data[i] = (char)tolower((unsigned char)scratch->data[i]);
@@ -97,8 +119,10 @@ static bool has_words(struct car_filter *filter, const struct car_event *event) 
         return true;
     }
     struct car_span text = searchable(&filter->scratch, event);
-    const char *end = filter->words.data + filter->words.len;
-    for (const char *word = filter->words.data; word < end; word += strlen(word) + 1) {
+    size_t step;
+    for (size_t at = 0; at < filter->words.len; at += step) {
+        const char *word = filter->words.data + at;
+        step = strlen(word) + 1;
         if (!text.ptr || !memmem(text.ptr, text.len, word, strlen(word))) {
             return false;
         }

@@ -13,8 +13,8 @@ struct car_worker;
 
 #define CAR_SNAPSHOT_MAX 1000
 
-/* Where a subscriber wants to begin: behind a cursor, with a snapshot, or, with neither, live. A cursor beats a snapshot,
- * which could only repeat what the cursor brings. */
+/* Where a subscriber wants to begin: behind a cursor, with a snapshot, or, with neither, live. A cursor beats a
+ * snapshot, which could only repeat what the cursor brings. */
 struct car_join {
     bool has_cursor;
     bool has_snapshot;
@@ -29,8 +29,8 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
 /* Appends the members of connection_established, without braces. `newest` is what the session is in step with. */
 void car_join_established(struct car_buf *out, const struct car_call *call, uint64_t newest);
 
-/* Appends `"events":[…],"seq":newest`: the latest `count` events up to `newest`, oldest first; fewer where they are more
- * than 8 MiB. */
+/* Appends `"events":[…],"seq":newest`: the latest `count` events up to `newest`, oldest first; fewer where they are
+ * more than 8 MiB. */
 void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest);
 
 #endif

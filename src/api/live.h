@@ -9,8 +9,8 @@
 struct car_api;
 struct car_worker;
 
-/* A subscriber over WebSocket. Belongs to its worker; lives until the connection has ended and nothing that it published
- * is still on its way. */
+/* A subscriber over WebSocket. Belongs to its worker; lives until the connection has ended and nothing that it
+ * published is still on its way. */
 struct car_live {
     struct car_ws ws; /* first: the connection's handlers get it */
     struct car_session session;

@@ -12,12 +12,17 @@
 int car_query_text(struct car_span query, const char *name, struct car_buf *out, const char **why) {
     struct car_buf again = CAR_BUF_INIT;
     struct car_span rest = query;
-    size_t before = out->len;
-    int err = car_http_param_next(&rest, name, out);
+    struct car_buf value = CAR_BUF_INIT;
+    int err = car_http_param_next(&rest, name, &value);
     if (err == CAR_ENOENT) {
         return CAR_ENOENT;
     }
-    if (err || !car_utf8_valid(out->data + before, out->len - before)) {
+    bool text = !err && (value.len == 0 || car_utf8_valid(value.data, value.len));
+    if (text) {
+        car_buf_span(out, car_buf_view(&value));
+    }
+    car_buf_free(&value);
+    if (!text) {
         *why = "a parameter is not percent-encoded UTF-8";
         return CAR_EINVAL;
     }

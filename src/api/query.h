@@ -9,8 +9,8 @@
 
 struct car_call;
 
-/* Reading query parameters. Each function returns 0, CAR_ENOENT where the parameter is absent, or CAR_EINVAL where it is
- * malformed, out of range, or given twice; then *why says so, for the answer 400. */
+/* Reading query parameters. Each function returns 0, CAR_ENOENT where the parameter is absent, or CAR_EINVAL where it
+ * is malformed, out of range, or given twice; then *why says so, for the answer 400. */
 
 /* The decoded text, appended to `out`. */
 int car_query_text(struct car_span query, const char *name, struct car_buf *out, const char **why);

@@ -13,8 +13,8 @@ struct car_exchange;
 /* An answer. `headers` are whole lines with their line ends, "" where there are none. */
 struct car_response {
     int status;
-    const char *type;      /* NULL where there is no content */
-    struct car_span body;  /* borrowed */
+    const char *type;     /* NULL where there is no content */
+    struct car_span body; /* borrowed */
     const char *headers;
     const void *owner; /* the tenant whose bytes the body holds; NULL where it holds no tenant's */
 };
@@ -31,8 +31,8 @@ struct car_field_error {
     const char *message;
 };
 
-/* Answers with a problem (RFC 9457). `detail` and `field` may be NULL. Adds the headers that the status asks for: Allow is
- * the caller's business, in `headers`. */
+/* Answers with a problem (RFC 9457). `detail` and `field` may be NULL. Adds the headers that the status asks for: Allow
+ * is the caller's business, in `headers`. */
 void car_respond_problem(struct car_exchange *exchange, int status, const char *detail,
                          const struct car_field_error *field, const char *headers);
 

@@ -289,6 +289,31 @@ def test_little_is_kept_and_much_is_sent(threads):
             assert (position, events, gaps) == (newest, 50, 1)
 
 
+@pytest.mark.parametrize("threads", THREADS)
+def test_a_join_knows_what_was_answered_before_it(threads):
+    """However far a worker lags behind in handing out: who joins after an answer is told at least its seq."""
+    with Server("--threads", threads, "--buffer-size", "200000") as s:
+        crowd = [s.ws("t") for _ in range(8 * threads)]
+        conn, newest = s.http(), 0
+        for i in range(scaled(25)):
+            newest += len(s.flood("t", ("x" for _ in range(200)), depth=200, conn=conn))
+            joined = [(s.ws if (i + n) % 2 else s.sse)("t", query) for n, query in enumerate(("", f"since={newest - 3}", "snapshot=2", ""))]
+            for c in joined:
+                assert c.hello["seq"] == newest
+            snap = joined[2].recv_json("snapshot") if i % 2 else joined[2].expect("snapshot").json()
+            assert [e["seq"] for e in snap["events"]] == [newest - 1, newest] and snap["seq"] == newest
+            in_order(joined[1].events(3), newest - 3)
+            newest += 1
+            e = s.publish("t", "next")
+            assert e["seq"] == newest
+            for c in joined:
+                assert c.events(1) == [e]
+                c.close()
+                s.open.remove(c)
+        for c in crowd:
+            in_order(drain(c, newest), 0)
+
+
 def test_joins_between_two_events():
     """Join and publish as close together as can be: the event is either before the join or after it."""
     with Server("--threads", "2") as s:
