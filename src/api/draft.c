@@ -1,5 +1,7 @@
 #include "draft.h"
 
+#include <stdio.h>
+
 #include "carillon/base/buf.h"
 #include "carillon/base/config.h"
 #include "carillon/base/err.h"
@@ -7,7 +9,9 @@
 #define METADATA_DEPTH_MAX 16
 
 static int refuse(struct car_draft_refusal *refusal, int status, const char *field, const char *message) {
-    *refusal = (struct car_draft_refusal){.status = status, .field = {field, message}};
+    refusal->status = status;
+    refusal->field = field;
+    snprintf(refusal->message, sizeof refusal->message, "%s", message);
     return CAR_EINVAL;
 }
 
@@ -24,7 +28,9 @@ static int check_message(const struct car_config *config, const struct car_json_
         return refuse(refusal, 422, "message", "must not be empty");
     }
     if (chars > config->max_message_chars) {
-        return refuse(refusal, 413, "message", "has too many characters");
+        refuse(refusal, 413, "message", "");
+        snprintf(refusal->message, sizeof refusal->message, "has more than %u characters", config->max_message_chars);
+        return CAR_EINVAL;
     }
     return 0;
 }

@@ -19,7 +19,8 @@ struct car_draft_members {
 /* Why a draft is refused: a status, and which field is to blame. */
 struct car_draft_refusal {
     int status; /* 413 or 422 */
-    struct car_field_error field;
+    const char *field;
+    char message[96];
 };
 
 /* The storage that a draft's type is decoded into. */

@@ -78,7 +78,9 @@ static bool read_draft(struct car_call *call, struct car_draft *draft, struct ca
     struct car_draft_members members = {wanted[0].value, wanted[1].value, wanted[2].value};
     struct car_draft_refusal refusal;
     if (car_draft_check(call->api->config, &members, "type", type, draft, &refusal) != 0) {
-        car_respond_problem(call->exchange, refusal.status, "the event breaks a rule", &refusal.field, NULL);
+        struct car_field_error error = {refusal.field, refusal.message};
+        const char *detail = refusal.status == 413 ? "the message is too long" : "the event breaks a rule";
+        car_respond_problem(call->exchange, refusal.status, detail, &error, NULL);
         return false;
     }
     draft->author = call->who.subject;

@@ -126,7 +126,7 @@ static void post_event(struct car_live *live, const struct car_json_member *m) {
     if (atomic_load_explicit(&live->api->net->draining, memory_order_relaxed)) {
         reply_error(live, ref, "unavailable", NULL, "the server is going away");
     } else if (car_draft_check(live->api->config, &members, "event_type", &type, &draft, &refusal) != 0) {
-        reply_error(live, ref, car_problem_code(refusal.status), refusal.field.field, refusal.field.message);
+        reply_error(live, ref, car_problem_code(refusal.status), refusal.field, refusal.message);
     } else if (publish(live, &draft, ref) != 0) {
         reply_error(live, ref, "unavailable", NULL, "the tenant's queue is full");
     }
