@@ -48,10 +48,6 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
     }
     join->has_cursor = cursor == 0;
     join->has_snapshot = snapshot == 0 && !join->has_cursor;
-    /* A seq that this log has not come to is another log's, with or without its name. */
-    if (join->cursor.seq > car_tenant_newest(call->who.tenant)) {
-        join->cursor.foreign = true;
-    }
     return 0;
 }
 

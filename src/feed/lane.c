@@ -101,10 +101,10 @@ static void on_task(struct car_task *task) {
     for (unsigned i = 0; more && i < ROUNDS; i++) {
         more = round_of(lane);
     }
-    consumed(lane);
     if (more) {
         car_task_yield(&lane->worker->tasks, &lane->task);
     }
+    consumed(lane); /* last: it may drain, and publishers may be answered */
 }
 
 void car_lane_sync(struct car_lane *lane) {

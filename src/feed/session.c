@@ -139,10 +139,12 @@ void car_session_start(struct car_session *session, const struct car_cursor *cur
     assert(session->position == lane->position);
     session->state = CAR_SESSION_BEHIND;
     if (cursor) {
+        /* A seq that this log has not come to is another log's, with or without its name. */
+        bool foreign = cursor->foreign || cursor->seq > lane->position;
         uint64_t keep = car_feed_local(lane->worker->feed)->feed->keep;
         uint64_t forgotten = car_tenant_oldest(lane->tenant, (uint32_t)keep) - 1;
         forgotten = forgotten < lane->position ? forgotten : lane->position;
-        if (cursor->foreign) {
+        if (foreign) {
             session->ops->gap(session, 1, forgotten);
             session->position = forgotten;
         } else {

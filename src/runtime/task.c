@@ -62,8 +62,7 @@ static void run_slice(struct car_tasks *tasks) {
             }
         }
     }
-    queue_append(&tasks->now, &tasks->later);
-    bool more = tasks->now.head != NULL;
+    bool more = tasks->now.head || tasks->later.head;
     if (more != tasks->idle_active) {
         tasks->idle_active = more;
         if (more) {
@@ -81,7 +80,9 @@ static void on_prepare(uv_prepare_t *handle) {
 }
 
 static void on_check(uv_check_t *handle) {
-    run_slice(handle->data);
+    struct car_tasks *tasks = handle->data;
+    queue_append(&tasks->now, &tasks->later); /* the loop has looked for input */
+    run_slice(tasks);
 }
 
 void car_tasks_open(struct car_tasks *tasks, uv_loop_t *loop, void (*turn)(void *owner), void *owner) {

@@ -13,8 +13,8 @@ struct car_worker;
 struct car_publish {
     /* set by the caller */
     struct car_tenant *tenant;
-    struct car_event *event; /* not sealed; `done` gets it sealed, and owns its reference */
-    void (*done)(struct car_publish *publish);
+    struct car_event *event;                   /* not sealed; `done` gets it sealed, and owns its reference */
+    void (*done)(struct car_publish *publish); /* must not detach a session: a lane may be in the middle of its turn */
 
     /* the feed's, until `done` */
     struct car_worker *worker;

@@ -52,7 +52,7 @@ struct car_session {
 /* Where a subscriber wants to begin. */
 struct car_cursor {
     uint64_t seq; /* the last one it has */
-    bool foreign; /* it comes from another log: there is a gap, then everything */
+    bool foreign; /* it is known to be another log's: there is a gap, then everything; so it is for a seq to come */
 };
 
 /* Joins the tenant's lane on this worker, creating it where this is the first. 0 and *newest, the seq that the session
