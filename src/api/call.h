@@ -21,6 +21,10 @@ struct car_call {
 typedef void car_handler(struct car_call *call);
 
 car_handler car_event_publish;
+
+/* Whether the request's body is declared as JSON; parameters such as a charset are let pass. */
+bool car_is_json(const struct car_http_request *req);
+
 car_handler car_event_list;
 car_handler car_event_get;
 car_handler car_event_stats;

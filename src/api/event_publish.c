@@ -50,8 +50,7 @@ static void on_done(struct car_publish *publish) {
     free(w);
 }
 
-/* Whether the body is declared as JSON; parameters such as a charset are let pass. */
-static bool is_json(const struct car_http_request *req) {
+bool car_is_json(const struct car_http_request *req) {
     size_t count = 0;
     struct car_span type = car_http_header_get(req, "Content-Type", &count);
     struct car_span media;
@@ -63,7 +62,7 @@ static bool is_json(const struct car_http_request *req) {
 static bool read_draft(struct car_call *call, struct car_draft *draft, struct car_draft_type *type) {
     struct car_json_member wanted[] = {{.name = "message"}, {.name = "metadata"}, {.name = "type"}};
     struct car_json_value whole;
-    if (!is_json(call->req)) {
+    if (!car_is_json(call->req)) {
         car_respond_problem(call->exchange, 415, "an event is published as application/json", NULL, NULL);
         return false;
     }
@@ -72,7 +71,8 @@ static bool read_draft(struct car_call *call, struct car_draft *draft, struct ca
         return false;
     }
     if (whole.kind != CAR_JSON_OBJECT) {
-        car_respond_problem(call->exchange, 422, "an event is a JSON object", NULL, NULL);
+        struct car_field_error error = {"", "must be an object"};
+        car_respond_problem(call->exchange, 422, "an event is a JSON object", &error, NULL);
         return false;
     }
     struct car_draft_members members = {wanted[0].value, wanted[1].value, wanted[2].value};

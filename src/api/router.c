@@ -1,5 +1,6 @@
 #include "carillon/api/api.h"
 
+#include "carillon/api/assets.h"
 #include "carillon/base/buf.h"
 #include "carillon/base/config.h"
 #include "carillon/runtime/worker.h"
@@ -115,8 +116,35 @@ static void dispatch(struct car_call *call) {
     }
 }
 
-static void on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
+/* The status that the request gets whatever its body is; 0 where that matters, or where it is not plain to see. */
+static int foresee(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req,
+                   const char **why) {
+    struct car_span id;
+    struct car_identity who;
+    if (!req->path.ptr || memchr(req->path.ptr, '%', req->path.len) || req->verb == CAR_HTTP_OPTIONS) {
+        return 0;
+    }
+    const struct route *route = route_of(req->path, &id);
+    if (!route) {
+        *why = "there is nothing at this path";
+        return car_asset_find(req->path) ? 0 : 404;
+    }
+    if (!handler_of(route, req->verb)) {
+        car_buf_span(&exchange->headers, car_span_cstr(allow_of(route)));
+        *why = "this method is not for this path";
+        return 405;
+    }
+    int status = route->tenant ? car_auth_open(&api->auth, exchange->worker->reader, req, &who, why) : 0;
+    if (!status && req->verb == CAR_HTTP_POST && !car_is_json(req)) {
+        *why = "an event is published as application/json";
+        status = 415;
+    }
+    return status;
+}
+
+static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
     car_begin(app, exchange, req);
+    return req->expect_continue ? foresee(app, exchange, req, why) : 0;
 }
 
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {

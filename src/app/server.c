@@ -38,7 +38,7 @@ struct server {
     uint64_t drain_deadline;
     bool draining;
     bool aborted;
-    struct car_note *notes; /* one a worker */
+    struct car_note *abort_notes, *stop_notes; /* one a worker each: the first may still be on its way */
 };
 
 static void die(const char *what, int err) {
@@ -57,10 +57,12 @@ static void abort_worker(struct car_note *note, void *owner) {
     car_net_abort(owner);
 }
 
-static void tell_workers(struct server *server, void (*run)(struct car_note *note, void *owner)) {
+/* Each set of notes is posted once. */
+static void tell_workers(struct server *server, struct car_note *notes,
+                         void (*run)(struct car_note *note, void *owner)) {
     for (unsigned i = 0; i < server->started; i++) {
-        server->notes[i].run = run;
-        car_mailbox_post(&server->workers[i]->mailbox, &server->notes[i]);
+        notes[i].run = run;
+        car_mailbox_post(&server->workers[i]->mailbox, &notes[i]);
     }
 }
 
@@ -82,14 +84,14 @@ static void abort_connections(struct server *server) {
         if (left) {
             car_log_warn("closing %u connections that did not end in time", left);
         }
-        tell_workers(server, abort_worker);
+        tell_workers(server, server->abort_notes, abort_worker);
     }
 }
 
 static void on_tick(void *user) {
     struct server *server = user;
     if (unfinished(server) == 0) {
-        tell_workers(server, stop_worker);
+        tell_workers(server, server->stop_notes, stop_worker);
         car_control_stop(server->control);
     } else if (car_control_now(server->control) >= server->drain_deadline) {
         abort_connections(server);
@@ -170,8 +172,9 @@ static void fill_api(struct server *server, const char *version) {
 static int open_workers(struct server *server) {
     unsigned count = server->config->threads;
     server->workers = calloc(count, sizeof(struct car_worker *));
-    server->notes = calloc(count, sizeof *server->notes);
-    if (!server->workers || !server->notes) {
+    server->abort_notes = calloc(count, sizeof *server->abort_notes);
+    server->stop_notes = calloc(count, sizeof *server->stop_notes);
+    if (!server->workers || !server->abort_notes || !server->stop_notes) {
         return CAR_ENOMEM;
     }
     server->feed.workers = server->workers;
@@ -231,7 +234,8 @@ static void close_all(struct server *server) {
         car_worker_close(&worker);
     }
     free(server->workers);
-    free(server->notes);
+    free(server->abort_notes);
+    free(server->stop_notes);
     if (server->reader) {
         car_reader_close(&server->reader);
     }

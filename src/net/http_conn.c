@@ -17,6 +17,7 @@ struct http {
     bool any;                            /* at least one byte has arrived on this connection */
     bool over;                           /* no further request is read */
     bool peer_done;                      /* the peer sends nothing more */
+    const char *why;                     /* the application's reason to refuse a request by its headers */
     const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
     void *next_proto;
 };
@@ -112,7 +113,11 @@ static int on_headers(void *user, const struct car_http_request *req) {
     exchange->http10 = req->minor == 0;
     exchange->keep_alive = req->keep_alive && !atomic_load_explicit(&net->draining, memory_order_relaxed);
     http->exchange = exchange;
-    net->app->begin(net->app_data, exchange, req);
+    http->why = NULL;
+    int status = net->app->begin(net->app_data, exchange, req, &http->why);
+    if (req->expect_continue && status) {
+        return status;
+    }
     if (req->expect_continue) {
         car_conn_write_copy(http->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     }
@@ -190,7 +195,7 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
         return change_hands(http, bytes, len, consumed);
     }
     if (status) {
-        refuse(http, status, why);
+        refuse(http, status, http->why ? http->why : why);
         return len;
     }
     if (!http->whole) {

@@ -219,7 +219,30 @@ static const struct car_conn_ops OPS = {
 
 /* The handshake. */
 
+/* All lines of that header as one list. */
+static void join_lines(struct car_buf *out, const struct car_http_request *req, const char *name) {
+    struct car_span wanted = car_span_cstr(name);
+    for (size_t i = 0; i < req->header_count; i++) {
+        if (car_span_ieq(req->headers[i].name, wanted)) {
+            if (out->len) {
+                car_buf_char(out, ',');
+            }
+            car_buf_span(out, req->headers[i].value);
+        }
+    }
+}
+
+/* CAR_EINVAL where what is offered is malformed (RFC 6455, section 9.1). */
+static int negotiate(const struct car_http_request *req, struct car_pmd_params *pmd) {
+    struct car_buf offers = CAR_BUF_INIT;
+    join_lines(&offers, req, "Sec-WebSocket-Extensions");
+    int err = car_ws_negotiate(car_buf_view(&offers), pmd);
+    car_buf_free(&offers);
+    return err;
+}
+
 int car_ws_check(const struct car_http_request *req, const char **why) {
+    struct car_pmd_params pmd;
     size_t keys = 0;
     size_t versions = 0;
     struct car_span key = car_http_header_get(req, "Sec-WebSocket-Key", &keys);
@@ -240,28 +263,16 @@ int car_ws_check(const struct car_http_request *req, const char **why) {
         *why = "a WebSocket handshake has no body";
         return 400;
     }
-    return 0;
-}
-
-/* All lines of that header as one list. */
-static void join_lines(struct car_buf *out, const struct car_http_request *req, const char *name) {
-    struct car_span wanted = car_span_cstr(name);
-    for (size_t i = 0; i < req->header_count; i++) {
-        if (car_span_ieq(req->headers[i].name, wanted)) {
-            if (out->len) {
-                car_buf_char(out, ',');
-            }
-            car_buf_span(out, req->headers[i].value);
-        }
+    if (negotiate(req, &pmd) != 0) {
+        *why = "Sec-WebSocket-Extensions is malformed";
+        return 400;
     }
+    return 0;
 }
 
 static struct car_blob *answer(const struct car_exchange *exchange, const struct car_http_request *req,
                                struct car_pmd_params *pmd) {
-    struct car_buf offers = CAR_BUF_INIT;
-    join_lines(&offers, req, "Sec-WebSocket-Extensions");
-    (void)car_ws_negotiate(car_buf_view(&offers), pmd); /* a malformed offer is no offer */
-    car_buf_free(&offers);
+    (void)negotiate(req, pmd); /* car_ws_check has found it sound */
     char accept[CAR_WS_ACCEPT_LEN];
     car_ws_accept(car_http_header_get(req, "Sec-WebSocket-Key", NULL), accept);
     struct car_buf out = CAR_BUF_INIT;

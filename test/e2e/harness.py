@@ -174,9 +174,21 @@ class Wire:
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 ONLY_ONCE = {
-    "content-length", "content-type", "location", "etag", "retry-after", "transfer-encoding", "x-request-id",
-    "x-content-type-options", "x-frame-options", "referrer-policy", "content-security-policy",
-    "cross-origin-opener-policy", "access-control-allow-origin", "sec-websocket-accept", "date",
+    "content-length",
+    "content-type",
+    "location",
+    "etag",
+    "retry-after",
+    "transfer-encoding",
+    "x-request-id",
+    "x-content-type-options",
+    "x-frame-options",
+    "referrer-policy",
+    "content-security-policy",
+    "cross-origin-opener-policy",
+    "access-control-allow-origin",
+    "sec-websocket-accept",
+    "date",
 }
 
 
@@ -420,7 +432,12 @@ class WebSocket:
         self.deflated = 0  # messages that came deflated
         self.fragments, self.fragment_kind = None, None
         key = base64.b64encode(random.randbytes(16)).decode()
-        fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": key, "Sec-WebSocket-Version": "13"}
+        fields = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Version": "13",
+        }
         if offer:
             fields["Sec-WebSocket-Extensions"] = offer
         fields.update(headers or {})
@@ -453,7 +470,10 @@ class WebSocket:
 
     def agree(self, offer, params):
         allowed = {
-            "server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits",
+            "server_no_context_takeover",
+            "client_no_context_takeover",
+            "server_max_window_bits",
+            "client_max_window_bits",
         }
         assert set(params) <= allowed, params
         # The answer has to fit one of the offers (RFC 7692, section 7.1).
@@ -535,8 +555,9 @@ class WebSocket:
 
     def recv(self, wait=None):
         """The next (opcode, payload): data messages whole and inflated, and Pongs. Pings are answered on the way."""
+        end = time.monotonic() + (self.wire.wait if wait is None else wait)
         while True:
-            fin, rsv, opcode, payload = self.recv_frame(wait)
+            fin, rsv, opcode, payload = self.recv_frame(end - time.monotonic())
             if opcode == PING:
                 self.pings += 1
                 if self.auto_pong:
@@ -847,6 +868,11 @@ class Process:
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:
             return int(f.read().split()[1]) * resource.getpagesize()
 
+    def peak(self):
+        """The most memory that has ever been resident, in bytes."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", f.read())[1]) << 10
+
     def cpu(self):
         """Seconds of processor time used so far."""
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
@@ -934,7 +960,9 @@ class Server:
         return self.request("GET", target, {**({"X-Tenant-ID": tenant} if tenant else {}), **(headers or {})})
 
     def post(self, tenant, body, path="/api/v1/events", headers=None):
-        return self.request("POST", path, {"X-Tenant-ID": tenant, "Content-Type": "application/json", **(headers or {})}, body)
+        return self.request(
+            "POST", path, {"X-Tenant-ID": tenant, "Content-Type": "application/json", **(headers or {})}, body
+        )
 
     def publish(self, tenant, message=None, **fields):
         """The event that came of it."""

@@ -17,7 +17,24 @@ import pytest
 import websockets
 
 from harness import (
-    BINARY, CLOSE, CONT, PING, PONG, SLOW, TEXT, WAIT, Eof, Http, Process, Refused, WebSocket, frame, in_chunks, program, refused, scaled,
+    BINARY,
+    CLOSE,
+    CONT,
+    PING,
+    PONG,
+    SLOW,
+    TEXT,
+    WAIT,
+    Eof,
+    Http,
+    Process,
+    Refused,
+    WebSocket,
+    frame,
+    in_chunks,
+    program,
+    refused,
+    scaled,
 )
 
 
@@ -121,19 +138,33 @@ FAILURES = {
     **{f"4.1 opcode {op}": (frame(op), 0, (1002,)) for op in (3, 4, 5, 6, 7)},
     **{f"4.1 opcode {op} with payload": (HELLO + frame(op, b"x") + frame(PING), 1, (1002,)) for op in (3, 4, 5, 6, 7)},
     **{f"4.2 opcode {op}": (frame(op), 0, (1002,)) for op in (11, 12, 13, 14, 15)},
-    **{f"4.2 opcode {op} with payload": (HELLO + frame(op, b"x") + frame(PING), 1, (1002,)) for op in (11, 12, 13, 14, 15)},
+    **{
+        f"4.2 opcode {op} with payload": (HELLO + frame(op, b"x") + frame(PING), 1, (1002,))
+        for op in (11, 12, 13, 14, 15)
+    },
     "5.1 fragmented ping": (frame(PING, b"f1", fin=False) + frame(CONT, b"f2"), 0, (1002,)),
     "5.2 fragmented pong": (frame(PONG, b"f1", fin=False) + frame(CONT, b"f2"), 0, (1002,)),
     "5.9 continuation of nothing": (frame(CONT, b"x") + HELLO, 0, (1002,)),
     "5.10 finished continuation of nothing": (frame(CONT, b"x", fin=True) + HELLO, 0, (1002,)),
     "5.12 unfinished continuation of nothing": (frame(CONT, b"x", fin=False) + HELLO, 0, (1002,)),
-    "5.15 continuation after the last": (frame(TEXT, b"f1", fin=False) + frame(CONT, b"f2") + frame(CONT, b"f3", fin=False) + HELLO, 1, (1002,)),
+    "5.15 continuation after the last": (
+        frame(TEXT, b"f1", fin=False) + frame(CONT, b"f2") + frame(CONT, b"f3", fin=False) + HELLO,
+        1,
+        (1002,),
+    ),
     "5.18 text inside a message": (frame(TEXT, b"f1", fin=False) + frame(TEXT, b"f2"), 0, (1002,)),
     "5.18 binary inside a message": (frame(TEXT, b"f1", fin=False) + frame(BINARY, b"f2"), 0, (1002,)),
     "7.3.2 close with one byte": (frame(CLOSE, b"a"), 0, (1002,)),
     "7.3.6 close of 126 bytes": (frame(CLOSE, b"\x03\xe8" + b"*" * 124), 0, (1002,)),
-    "7.5.1 close reason not UTF-8": (frame(CLOSE, b"\x03\xe8" + b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"), 0, (1007, 1002)),
-    **{f"7.9 close code {n}": (frame(CLOSE, struct.pack(">H", n)), 0, (1002,)) for n in (0, 1, 500, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999)},
+    "7.5.1 close reason not UTF-8": (
+        frame(CLOSE, b"\x03\xe8" + b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"),
+        0,
+        (1007, 1002),
+    ),
+    **{
+        f"7.9 close code {n}": (frame(CLOSE, struct.pack(">H", n)), 0, (1002,))
+        for n in (0, 1, 500, 999, 1004, 1005, 1006, 1015, 1016, 1100, 1999, 2000, 2999)
+    },
     "unmasked text": (frame(TEXT, b"x", masked=False), 0, (1002,)),
     "unmasked empty ping": (frame(PING, masked=False), 0, (1002,)),
     "unmasked close": (frame(CLOSE, b"\x03\xe8", masked=False), 0, (1002,)),
@@ -188,16 +219,68 @@ def test_5_fragments(ws):
 
 
 VALID = [
-    "Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1-UTF-8!!".encode(), "\u03ba\u1f79\u03c3\u03bc\u03b5".encode(), b"\x00", b"\xc2\x80", b"\xe0\xa0\x80", b"\xf0\x90\x80\x80",
-    b"\x7f", b"\xdf\xbf", b"\xef\xbf\xbf", b"\xf4\x8f\xbf\xbf", b"\xed\x9f\xbf", b"\xee\x80\x80", b"\xef\xbf\xbd", b"\xef\xbf\xbe", b"\xf0\x9f\xbf\xbf",
-    b"\xf3\xbf\xbf\xbe", b"\xef\xb7\x90",
+    "Hello-\u00b5@\u00df\u00f6\u00e4\u00fc\u00e0\u00e1-UTF-8!!".encode(),
+    "\u03ba\u1f79\u03c3\u03bc\u03b5".encode(),
+    b"\x00",
+    b"\xc2\x80",
+    b"\xe0\xa0\x80",
+    b"\xf0\x90\x80\x80",
+    b"\x7f",
+    b"\xdf\xbf",
+    b"\xef\xbf\xbf",
+    b"\xf4\x8f\xbf\xbf",
+    b"\xed\x9f\xbf",
+    b"\xee\x80\x80",
+    b"\xef\xbf\xbd",
+    b"\xef\xbf\xbe",
+    b"\xf0\x9f\xbf\xbf",
+    b"\xf3\xbf\xbf\xbe",
+    b"\xef\xb7\x90",
 ]
 INVALID = [
-    b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited", b"\x80", b"\xbf", b"\x80\xbf", b"\x80\xbf\x80\xbf", b"\xc0 \xc1 \xc2 ", b"\xe0 \xe1 ",
-    b"\xf0 \xf1 ", b"\xf8 ", b"\xfc ", b"\xc0", b"\xe0\x80", b"\xf0\x80\x80", b"\xf8\x80\x80\x80", b"\xfc\x80\x80\x80\x80", b"\xdf", b"\xef\xbf", b"\xf7\xbf\xbf",
-    b"\xfb\xbf\xbf\xbf", b"\xfd\xbf\xbf\xbf\xbf", b"\xfe", b"\xff", b"\xfe\xfe\xff\xff", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf", b"\xf8\x80\x80\x80\xaf",
-    b"\xfc\x80\x80\x80\x80\xaf", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xf0\x8f\xbf\xbf", b"\xc0\x80", b"\xe0\x80\x80", b"\xf0\x80\x80\x80", b"\xed\xa0\x80", b"\xed\xad\xbf",
-    b"\xed\xae\x80", b"\xed\xbf\xbf", b"\xed\xa0\x80\xed\xb0\x80", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf7\xbf\xbf\xbf", b"\xf8\x88\x80\x80\x80",
+    b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
+    b"\x80",
+    b"\xbf",
+    b"\x80\xbf",
+    b"\x80\xbf\x80\xbf",
+    b"\xc0 \xc1 \xc2 ",
+    b"\xe0 \xe1 ",
+    b"\xf0 \xf1 ",
+    b"\xf8 ",
+    b"\xfc ",
+    b"\xc0",
+    b"\xe0\x80",
+    b"\xf0\x80\x80",
+    b"\xf8\x80\x80\x80",
+    b"\xfc\x80\x80\x80\x80",
+    b"\xdf",
+    b"\xef\xbf",
+    b"\xf7\xbf\xbf",
+    b"\xfb\xbf\xbf\xbf",
+    b"\xfd\xbf\xbf\xbf\xbf",
+    b"\xfe",
+    b"\xff",
+    b"\xfe\xfe\xff\xff",
+    b"\xc0\xaf",
+    b"\xe0\x80\xaf",
+    b"\xf0\x80\x80\xaf",
+    b"\xf8\x80\x80\x80\xaf",
+    b"\xfc\x80\x80\x80\x80\xaf",
+    b"\xc1\xbf",
+    b"\xe0\x9f\xbf",
+    b"\xf0\x8f\xbf\xbf",
+    b"\xc0\x80",
+    b"\xe0\x80\x80",
+    b"\xf0\x80\x80\x80",
+    b"\xed\xa0\x80",
+    b"\xed\xad\xbf",
+    b"\xed\xae\x80",
+    b"\xed\xbf\xbf",
+    b"\xed\xa0\x80\xed\xb0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\xf5\x80\x80\x80",
+    b"\xf7\xbf\xbf\xbf",
+    b"\xf8\x88\x80\x80\x80",
 ]
 
 
@@ -205,7 +288,9 @@ INVALID = [
 def test_6_valid(ws, text):
     ws.send_frame(TEXT, text)
     assert ws.recv() == (TEXT, text)
-    ws.send_raw(b"".join(frame(TEXT if i == 0 else CONT, text[i : i + 1], fin=i == len(text) - 1) for i in range(len(text))))
+    ws.send_raw(
+        b"".join(frame(TEXT if i == 0 else CONT, text[i : i + 1], fin=i == len(text) - 1) for i in range(len(text)))
+    )
     assert ws.recv() == (TEXT, text)
     ws.send_frame(TEXT, b"a" * 100_003 + text)
     assert ws.recv() == (TEXT, b"a" * 100_003 + text)
@@ -242,7 +327,9 @@ def test_6_fails_at_once(port):
 # 7 Closing
 
 
-@pytest.mark.parametrize("code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
+@pytest.mark.parametrize(
+    "code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+)
 @pytest.mark.parametrize("reason", [b"", b"*" * 123, "gr\u00fc\u00df dich".encode()])
 def test_7_closing_handshake(ws, code, reason):
     ws.send_frame(CLOSE, b"" if code is None else struct.pack(">H", code) + reason)
@@ -252,7 +339,12 @@ def test_7_closing_handshake(ws, code, reason):
 
 
 def test_7_after_the_close(port):
-    for after in (frame(CLOSE, b"\x03\xe8"), frame(PING, b"x"), frame(TEXT, b"late"), frame(TEXT, b"f", fin=False) + frame(3)):
+    for after in (
+        frame(CLOSE, b"\x03\xe8"),
+        frame(PING, b"x"),
+        frame(TEXT, b"late"),
+        frame(TEXT, b"f", fin=False) + frame(3),
+    ):
         ws = connect(port)
         ws.send_raw(frame(CLOSE, b"\x03\xe8") + after)
         assert ws.closing() == 1000 and ws.last_words == []
@@ -309,7 +401,10 @@ def test_9_fragmented(ws, opcode, piece):
     size = 4 << 20
     payload = (b"*" * size) if opcode == TEXT else os.urandom(size)
     count = size // piece
-    data = b"".join(frame(opcode if i == 0 else CONT, payload[i * piece : (i + 1) * piece], fin=i == count - 1, key=b"\0\0\0\0") for i in range(count))
+    data = b"".join(
+        frame(opcode if i == 0 else CONT, payload[i * piece : (i + 1) * piece], fin=i == count - 1, key=b"\0\0\0\0")
+        for i in range(count)
+    )
     thread = send_in_background(ws, data)
     assert ws.recv() == (opcode, payload)
     thread.join()
@@ -317,7 +412,9 @@ def test_9_fragmented(ws, opcode, piece):
 
 
 def test_9_65536_tiny_fragments(ws):
-    data = b"".join(frame(TEXT if i == 0 else CONT, b"%d" % (i % 10), fin=i == 65535, key=b"\0\0\0\0") for i in range(65536))
+    data = b"".join(
+        frame(TEXT if i == 0 else CONT, b"%d" % (i % 10), fin=i == 65535, key=b"\0\0\0\0") for i in range(65536)
+    )
     thread = send_in_background(ws, data)
     got, text = ws.recv()
     thread.join()
@@ -355,7 +452,10 @@ OFFERS = [
 
 def texts(rng):
     """Text that compresses well, but never from one place only."""
-    words = ["".join(rng.choice("abcdefghij\u00e9\u20ac\U0001f600 ") for _ in range(rng.randrange(1, 12))) for _ in range(200)]
+    words = [
+        "".join(rng.choice("abcdefghij\u00e9\u20ac\U0001f600 ") for _ in range(rng.randrange(1, 12)))
+        for _ in range(200)
+    ]
     while True:
         yield lambda size: "".join(rng.choice(words) for _ in range(size // 6 + 1))[:size].encode()
 
@@ -369,7 +469,17 @@ def test_12_and_13_compression(port, offer, opcode):
     assert ws.extension is not None, ws.response
     rng = random.Random(13)
     make = next(texts(rng))
-    for size, count in ((0, 3), (16, 30), (64, 30), (256, 30), (1024, 30), (4096, 20), (8192, 10), (32768, 6), (131072, 4)):
+    for size, count in (
+        (0, 3),
+        (16, 30),
+        (64, 30),
+        (256, 30),
+        (1024, 30),
+        (4096, 20),
+        (8192, 10),
+        (32768, 6),
+        (131072, 4),
+    ):
         for i in range(count):
             payload = make(size) if opcode == TEXT else rng.randbytes(size // 2) + b"\0" * (size - size // 2)
             data = ws.deflate(payload)
@@ -406,7 +516,13 @@ def test_12_big_deflated_messages(port):
 def test_7692_examples(port):
     """RFC 7692, section 7.2.3."""
     ws = connect(port, offer="permessage-deflate")
-    for data in (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"\xf2\x00\x11\x00\x00", b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"):
+    for data in (
+        b"\xf2\x48\xcd\xc9\xc9\x07\x00",
+        b"\xf2\x00\x11\x00\x00",
+        b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
+        b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+    ):
         ws.send_frame(TEXT, data, rsv=4)
         assert ws.recv() == (TEXT, b"Hello"), data
         if data.startswith(b"\xf2\x48\xcd") and "client_no_context_takeover" in ws.extension:
@@ -452,10 +568,17 @@ def test_invalid_utf8_under_deflate(port):
 @pytest.mark.parametrize(
     "offer",
     [
-        "permessage-deflate; bogus", "permessage-deflate; server_max_window_bits=7", "permessage-deflate; server_max_window_bits=16",
-        "permessage-deflate; server_max_window_bits", "permessage-deflate; client_max_window_bits=16", "permessage-deflate; server_no_context_takeover=1",
-        "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10", "permessage-deflate; server_max_window_bits=+9",
-        "permessage-deflate; server_max_window_bits=09", "x-webkit-deflate-frame", "permessage-deflatex",
+        "permessage-deflate; bogus",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; client_max_window_bits=16",
+        "permessage-deflate; server_no_context_takeover=1",
+        "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+        "permessage-deflate; server_max_window_bits=+9",
+        "permessage-deflate; server_max_window_bits=09",
+        "x-webkit-deflate-frame",
+        "permessage-deflatex",
     ],
 )
 def test_offers_to_decline(port, offer):
@@ -469,7 +592,11 @@ def test_offers_to_decline(port, offer):
 
 def test_handshake(port):
     assert refused(connect, port, headers={"Sec-WebSocket-Version": "8"}).status == 426
-    for change in ({"Sec-WebSocket-Key": None}, {"Sec-WebSocket-Key": "short"}, {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAAAA"}):
+    for change in (
+        {"Sec-WebSocket-Key": None},
+        {"Sec-WebSocket-Key": "short"},
+        {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAAAA"},
+    ):
         try:
             ws = connect(port, headers=change)
             ws.close()
@@ -506,11 +633,20 @@ def test_http_echo(port, method, path):
 
 def test_http_headers_shown(port):
     c = Http(port, standing=False)
-    r = c.request("GET", "/echo", [("X-One", "1"), ("x-two", "a  b"), ("X-One", "again"), ("X-Empty", ""), ("Accept", "*/*")])
+    r = c.request(
+        "GET", "/echo", [("X-One", "1"), ("x-two", "a  b"), ("X-One", "again"), ("X-Empty", ""), ("Accept", "*/*")]
+    )
     assert r.status == 200
     lines = r.body.decode("latin-1").replace("\r\n", "\n").splitlines()
     shown = [tuple(p.strip() for p in line.split(":", 1)) for line in lines if line]
-    want = [("host", f"127.0.0.1:{port}"), ("x-one", "1"), ("x-two", "a  b"), ("x-one", "again"), ("x-empty", ""), ("accept", "*/*")]
+    want = [
+        ("host", f"127.0.0.1:{port}"),
+        ("x-one", "1"),
+        ("x-two", "a  b"),
+        ("x-one", "again"),
+        ("x-empty", ""),
+        ("accept", "*/*"),
+    ]
     assert [(k.lower(), v) for k, v in shown] == want
     for line in lines:
         assert ": " in line or line.endswith(":"), line
@@ -527,14 +663,19 @@ def test_http_pipelining(port):
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: b\0c\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\rx\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n 1\r\nx\r\n0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx", b"nonsense\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx",
+        b"nonsense\r\n\r\n",
     ],
 )
 def test_http_strictness(port, data):
@@ -559,7 +700,15 @@ def test_stock_client(port):
     async def talk():
         for compression in ("deflate", None):
             async with websockets.connect(f"ws://127.0.0.1:{port}/stock", compression=compression, max_size=None) as ws:
-                for message in ("text", b"binary", "", b"", "x" * 1_000_000, os.urandom(100_000), json.dumps(list(range(10_000)))):
+                for message in (
+                    "text",
+                    b"binary",
+                    "",
+                    b"",
+                    "x" * 1_000_000,
+                    os.urandom(100_000),
+                    json.dumps(list(range(10_000))),
+                ):
                     await ws.send(message)
                     assert await ws.recv() == message
 

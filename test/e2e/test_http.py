@@ -9,7 +9,19 @@ from html.parser import HTMLParser
 import pytest
 
 from harness import (
-    NOWHERE, WAIT, Eof, Http, Refused, Server, WebSocket, check_event, in_chunks, problem, refused, scaled, until,
+    NOWHERE,
+    WAIT,
+    Eof,
+    Http,
+    Refused,
+    Server,
+    WebSocket,
+    check_event,
+    in_chunks,
+    problem,
+    refused,
+    scaled,
+    until,
 )
 
 EVENT = b'{"message":"x"}'
@@ -106,23 +118,57 @@ def mixed(c, tenant):
             posted += 1
             body = json.dumps({"message": f"m{i}"}).encode()
             more = {"chunked": kind == 5}
-            out.append(("POST", c.build("POST", "/events", j, body, **more), lambda r, i=i, n=posted: r.status == 201 and r.json()["message"] == f"m{i}" and r.json()["seq"] == n))
+            out.append(
+                (
+                    "POST",
+                    c.build("POST", "/events", j, body, **more),
+                    lambda r, i=i, n=posted: r.status == 201
+                    and r.json()["message"] == f"m{i}"
+                    and r.json()["seq"] == n,
+                )
+            )
         elif kind == 1:
-            out.append(("GET", c.build("GET", "/api/v1/events?limit=1", t), lambda r, n=posted: r.status == 200 and r.json()["events"][0]["seq"] == n))
+            out.append(
+                (
+                    "GET",
+                    c.build("GET", "/api/v1/events?limit=1", t),
+                    lambda r, n=posted: r.status == 200 and r.json()["events"][0]["seq"] == n,
+                )
+            )
         elif kind == 2:
-            out.append(("HEAD", c.build("HEAD", "/api/v1/events?limit=1", t), lambda r: r.status == 200 and r.header("Content-Length") != "0"))
+            out.append(
+                (
+                    "HEAD",
+                    c.build("HEAD", "/api/v1/events?limit=1", t),
+                    lambda r: r.status == 200 and r.header("Content-Length") != "0",
+                )
+            )
         elif kind == 3:
             out.append(("GET", c.build("GET", f"/nowhere/{i}"), lambda r: bool(problem(r, 404, "not_found"))))
         elif kind == 4:
-            out.append(("DELETE", c.build("DELETE", "/events", t), lambda r: bool(problem(r, 405, "method_not_allowed"))))
+            out.append(
+                ("DELETE", c.build("DELETE", "/events", t), lambda r: bool(problem(r, 405, "method_not_allowed")))
+            )
         elif kind == 6:
             out.append(("OPTIONS", c.build("OPTIONS", "/events"), lambda r: r.status in (200, 204)))
         elif kind == 7:
             out.append(("POST", c.build("POST", "/events", j, b"{"), lambda r: bool(problem(r, 400, "bad_request"))))
         elif kind == 8:
-            out.append(("GET", c.build("GET", "/events/stats", t), lambda r, n=posted: r.status == 200 and r.json()["last_seq"] == n))
+            out.append(
+                (
+                    "GET",
+                    c.build("GET", "/events/stats", t),
+                    lambda r, n=posted: r.status == 200 and r.json()["last_seq"] == n,
+                )
+            )
         else:
-            out.append(("GET", c.build("GET", "/events", {**t, "X-Request-Id": f"rid-{i}"}), lambda r, i=i: r.header("X-Request-Id") == f"rid-{i}"))
+            out.append(
+                (
+                    "GET",
+                    c.build("GET", "/events", {**t, "X-Request-Id": f"rid-{i}"}),
+                    lambda r, i=i: r.header("X-Request-Id") == f"rid-{i}",
+                )
+            )
     return out
 
 
@@ -190,8 +236,11 @@ def test_chunked(server, conn, size):
 @pytest.mark.parametrize(
     "chunks",
     [
-        b"F\r\n" + EVENT + b"\r\n0\r\n\r\n", b"00000f\r\n" + EVENT + b"\r\n000\r\n\r\n", b"f;ext\r\n" + EVENT + b"\r\n0;last\r\n\r\n",
-        b'f;name=value;q="a b"\r\n' + EVENT + b"\r\n0\r\n\r\n", b"f\r\n" + EVENT + b"\r\n0\r\nX-Trailer: 1\r\nOther: x\r\n\r\n",
+        b"F\r\n" + EVENT + b"\r\n0\r\n\r\n",
+        b"00000f\r\n" + EVENT + b"\r\n000\r\n\r\n",
+        b"f;ext\r\n" + EVENT + b"\r\n0;last\r\n\r\n",
+        b'f;name=value;q="a b"\r\n' + EVENT + b"\r\n0\r\n\r\n",
+        b"f\r\n" + EVENT + b"\r\n0\r\nX-Trailer: 1\r\nOther: x\r\n\r\n",
     ],
 )
 def test_chunked_forms(server, conn, chunks):
@@ -228,7 +277,13 @@ def test_unread_bodies_of_refused_requests(server, conn):
 
 def test_expect_continue(server, conn):
     tenant = server.tenant()
-    conn.send(conn.build("POST", "/events", {**JSON, "X-Tenant-ID": tenant, "Expect": "100-continue", "Content-Length": str(len(EVENT))}))
+    conn.send(
+        conn.build(
+            "POST",
+            "/events",
+            {**JSON, "X-Tenant-ID": tenant, "Expect": "100-continue", "Content-Length": str(len(EVENT))},
+        )
+    )
     assert conn.head().status == 100
     conn.send(EVENT)
     r = conn.response("POST", skip_100=False)
@@ -237,7 +292,11 @@ def test_expect_continue(server, conn):
     conn.send(conn.build("POST", "/events", {**JSON, "X-Tenant-ID": tenant, "Expect": "100-Continue"}, EVENT))
     assert conn.response("POST").json()["seq"] == 2
     # Chunked, and a request after it.
-    conn.send(conn.build("POST", "/events", {**JSON, "X-Tenant-ID": tenant, "Expect": "100-continue", "Transfer-Encoding": "chunked"}))
+    conn.send(
+        conn.build(
+            "POST", "/events", {**JSON, "X-Tenant-ID": tenant, "Expect": "100-continue", "Transfer-Encoding": "chunked"}
+        )
+    )
     assert conn.head().status == 100
     conn.send(in_chunks(EVENT))
     assert conn.response("POST").json()["seq"] == 3
@@ -263,7 +322,10 @@ def test_expect_continue_refused(server):
 
 def test_no_continue_to_http_1_0(server):
     c = server.http()
-    c.send(f"POST /events?tenant=old HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: {len(EVENT)}\r\n\r\n".encode() + EVENT)
+    c.send(
+        f"POST /events?tenant=old HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: {len(EVENT)}\r\n\r\n".encode()
+        + EVENT
+    )
     assert c.response("POST", skip_100=False).status == 201
 
 
@@ -316,9 +378,26 @@ def test_odd_methods(server, method):
 @pytest.mark.parametrize(
     "path",
     [
-        "/nowhere", "/api", "/api/v1", "/api/v2/events", "/events/", "/wss", "/EVENTS", "/api/v1/events/stats/x", "//events", "/index.html/x",
-        "/../../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc/passwd", "/./livez", "/static/../../etc/passwd", "/%00",
-        "/livez%00", "/livez/", "/\\..\\etc", "/~root",
+        "/nowhere",
+        "/api",
+        "/api/v1",
+        "/api/v2/events",
+        "/events/",
+        "/wss",
+        "/EVENTS",
+        "/api/v1/events/stats/x",
+        "//events",
+        "/index.html/x",
+        "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2fetc/passwd",
+        "/./livez",
+        "/static/../../etc/passwd",
+        "/%00",
+        "/livez%00",
+        "/livez/",
+        "/\\..\\etc",
+        "/~root",
     ],
 )
 def test_not_found(server, path):
@@ -328,7 +407,10 @@ def test_not_found(server, path):
 
 
 def test_absolute_form(server):
-    r, c = raw(server, f"GET http://127.0.0.1:{server.port}/events?tenant=tenant_a HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n")
+    r, c = raw(
+        server,
+        f"GET http://127.0.0.1:{server.port}/events?tenant=tenant_a HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n",
+    )
     assert r.status == 200 and "events" in r.json()
 
 
@@ -348,7 +430,9 @@ def test_connect_is_no_tunnel(server):
 
 
 def post(*fields, body=b"", line="POST /events?tenant=tenant_a HTTP/1.1"):
-    return "\r\n".join((line, "Host: x", "Content-Type: application/json", *fields)).encode("latin-1") + b"\r\n\r\n" + body
+    return (
+        "\r\n".join((line, "Host: x", "Content-Type: application/json", *fields)).encode("latin-1") + b"\r\n\r\n" + body
+    )
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -437,7 +521,14 @@ AMBIGUOUS = {
     "binary": bytes(range(256)) * 4,
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 }
-MAYBE_501 = {"identity", "unknown coding", "chunked, gzip", "chunked not last", "quoted coding", "coding with a parameter"}
+MAYBE_501 = {
+    "identity",
+    "unknown coding",
+    "chunked, gzip",
+    "chunked not last",
+    "quoted coding",
+    "coding with a parameter",
+}
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
@@ -469,7 +560,9 @@ def test_http_version(server):
         assert c.ends()
 
 
-@pytest.mark.parametrize("host", ["a", "a.b-c.example:80", "[::1]", "[::1]:8080", "127.0.0.1", "A_B", "xn--bcher-kva.example", "a:"])
+@pytest.mark.parametrize(
+    "host", ["a", "a.b-c.example:80", "[::1]", "[::1]:8080", "127.0.0.1", "A_B", "xn--bcher-kva.example", "a:"]
+)
 def test_hosts_that_are_fine(server, host):
     r, _ = raw(server, f"GET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n")
     assert r.status == 200
@@ -480,7 +573,9 @@ def test_hosts_that_are_fine(server, host):
 
 def test_number_of_headers(server):
     def ask(n):
-        return raw(server, "GET /livez HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: y\r\n" for i in range(n - 1)) + "\r\n")
+        return raw(
+            server, "GET /livez HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: y\r\n" for i in range(n - 1)) + "\r\n"
+        )
 
     r, _ = ask(100)
     assert r.status == 200
@@ -500,7 +595,9 @@ def test_size_of_headers(server):
     r, c = ask(17 * 1024)
     problem(r, 431, "headers_too_large")
     assert c.ends()
-    r, _ = raw(server, "GET /livez HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: {'y' * 900}\r\n" for i in range(20)) + "\r\n")
+    r, _ = raw(
+        server, "GET /livez HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: {'y' * 900}\r\n" for i in range(20)) + "\r\n"
+    )
     problem(r, 431, "headers_too_large")
 
 
@@ -588,7 +685,10 @@ def test_stalled_requests_time_out(hasty):
 
 def test_trickled_requests_time_out(hasty):
     """The whole request has its time, not each byte."""
-    for data in (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: " + b"y" * 400, post("Content-Length: 1000", body=b" " * 900)):
+    for data in (
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: " + b"y" * 400,
+        post("Content-Length: 1000", body=b" " * 900),
+    ):
         c = hasty.http()
         start = time.monotonic()
         sent = 0
@@ -647,7 +747,7 @@ def test_max_connections():
         held = [s.http() for _ in range(5)]
         for c in held:
             assert c.request("GET", "/livez").status == 200
-        over = Http(s.port)
+        over = s.http()
         over.send(over.build("GET", "/livez"))
         r = over.response()
         problem(r, 503, "unavailable")
@@ -680,7 +780,7 @@ def test_max_connections():
                 return False
 
         until(join, "five streams")
-        over = Http(s.port)
+        over = s.http()
         try:
             over.send(over.build("GET", "/livez"))
             problem(over.response(), 503, "unavailable")
@@ -721,7 +821,16 @@ def static_files(server):
 
 
 def test_the_page_and_its_files(server):
-    kinds = {"js": r"(text|application)/javascript", "mjs": r"(text|application)/javascript", "css": "text/css", "svg": r"image/svg\+xml", "ico": "image/", "png": "image/png", "json": "application/", "webmanifest": "application/"}
+    kinds = {
+        "js": r"(text|application)/javascript",
+        "mjs": r"(text|application)/javascript",
+        "css": "text/css",
+        "svg": r"image/svg\+xml",
+        "ico": "image/",
+        "png": "image/png",
+        "json": "application/",
+        "webmanifest": "application/",
+    }
     seen = set()
     for path in static_files(server)[1:]:
         assert "//" not in path, f"a foreign origin: {path}"
@@ -758,7 +867,14 @@ def test_gzip(server):
     for path in static_files(server):
         plain = server.get(path)
         assert plain.header("Content-Encoding") is None
-        for accept in ("gzip", "gzip, deflate, br", "br;q=1.0, gzip;q=0.8, *;q=0.1", "*", "GZIP", "deflate, gzip ; q=0.5"):
+        for accept in (
+            "gzip",
+            "gzip, deflate, br",
+            "br;q=1.0, gzip;q=0.8, *;q=0.1",
+            "*",
+            "GZIP",
+            "deflate, gzip ; q=0.5",
+        ):
             r = server.get(path, headers={"Accept-Encoding": accept})
             assert r.status == 200
             if r.header("Content-Encoding") is None:
@@ -768,7 +884,9 @@ def test_gzip(server):
             assert "accept-encoding" in r.tokens("Vary") and "accept-encoding" in plain.tokens("Vary")
             if not plain.header("ETag").startswith("W/"):
                 assert r.header("ETag") != plain.header("ETag"), "two representations, one strong ETag"
-            assert server.get(path, headers={"Accept-Encoding": accept, "If-None-Match": r.header("ETag")}).status == 304
+            assert (
+                server.get(path, headers={"Accept-Encoding": accept, "If-None-Match": r.header("ETag")}).status == 304
+            )
             squeezed += 1
         for accept in ("", "identity", "gzip;q=0", "gzip;q=0.0, *;q=0.5", "gzip;q=0.000", "br", "*;q=0", "xgzip"):
             r = server.get(path, headers={"Accept-Encoding": accept})
@@ -799,7 +917,13 @@ def cors_headers(r):
 
 
 def test_no_cors_by_default(server):
-    for method, path in (("GET", "/api/v1/events"), ("GET", "/livez"), ("OPTIONS", "/api/v1/events"), ("GET", "/nowhere"), ("GET", "/")):
+    for method, path in (
+        ("GET", "/api/v1/events"),
+        ("GET", "/livez"),
+        ("OPTIONS", "/api/v1/events"),
+        ("GET", "/nowhere"),
+        ("GET", "/"),
+    ):
         r = server.request(method, path, {"Origin": ORIGIN, "X-Tenant-ID": "tenant_a", **PREFLIGHT})
         assert cors_headers(r) == [], r
 
@@ -807,8 +931,15 @@ def test_no_cors_by_default(server):
 def test_cors_for_listed_origins():
     with Server("--cors-origin", ORIGIN, "--cors-origin", "http://localhost:3000") as s:
         for origin in (ORIGIN, "http://localhost:3000"):
-            for method, path, status in (("GET", "/api/v1/events", 200), ("GET", "/nowhere", 404), ("POST", "/events", 415), ("GET", "/events?limit=0", 400)):
-                r = s.request(method, path, {"Origin": origin, "X-Tenant-ID": "tenant_a"}, b"x" if method == "POST" else None)
+            for method, path, status in (
+                ("GET", "/api/v1/events", 200),
+                ("GET", "/nowhere", 404),
+                ("POST", "/events", 415),
+                ("GET", "/events?limit=0", 400),
+            ):
+                r = s.request(
+                    method, path, {"Origin": origin, "X-Tenant-ID": "tenant_a"}, b"x" if method == "POST" else None
+                )
                 assert r.status == status
                 assert r.header("Access-Control-Allow-Origin") == origin, r
                 assert "origin" in r.tokens("Vary"), r
@@ -825,7 +956,16 @@ def test_cors_for_listed_origins():
                 assert "origin" in r.tokens("Vary"), r
         sse = s.sse("tenant_a", headers={"Origin": ORIGIN})
         assert sse.response.header("Access-Control-Allow-Origin") == ORIGIN
-        for origin in (OTHER, "null", ORIGIN + ".evil.example", ORIGIN + ":444", "http://app.example", "https://APP", ORIGIN + "/", ""):
+        for origin in (
+            OTHER,
+            "null",
+            ORIGIN + ".evil.example",
+            ORIGIN + ":444",
+            "http://app.example",
+            "https://APP",
+            ORIGIN + "/",
+            "",
+        ):
             for method in ("GET", "OPTIONS"):
                 r = s.request(method, "/api/v1/events", {"Origin": origin, "X-Tenant-ID": "tenant_a", **PREFLIGHT})
                 assert r.header("Access-Control-Allow-Origin") is None, (origin, r)
@@ -854,7 +994,12 @@ def test_websocket_handshake_after_other_requests(server):
     tenant = server.tenant()
     e = check_event(server.post(tenant, EVENT).json(), tenant)
     c = server.http()
-    key = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    key = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+    }
     c.send(c.build("GET", f"/events/{e['id']}", {"X-Tenant-ID": tenant}) + c.build("GET", f"/ws?tenant={tenant}", key))
     assert c.response().json() == e
     r = c.head()

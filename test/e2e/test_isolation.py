@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from harness import PONG, Eof, Refused, Server, Team, WebSocket, problem, refused, scaled, until
+from harness import PONG, SANITIZED, Eof, Refused, Server, Team, WebSocket, problem, refused, scaled, until
 
 TENANTS = 12
 CANARY = re.compile(rb"canary\.([A-Za-z0-9._-]+?)\.end")
@@ -97,7 +97,15 @@ def test_queries(server):
         theirs = tenants[(i + 1) % TENANTS]
         foreign = events[theirs][2]
         for path in ("/events", "/api/events", "/api/v1/events"):
-            for query in ("", "?limit=1000", "?since=0", "?order=asc", f"?type={canary(theirs)[:64]}", f"?sinceId={events[mine][0]['id']}", "?since=0&limit=1000"):
+            for query in (
+                "",
+                "?limit=1000",
+                "?since=0",
+                "?order=asc",
+                f"?type={canary(theirs)[:64]}",
+                f"?sinceId={events[mine][0]['id']}",
+                "?since=0&limit=1000",
+            ):
                 r = server.get(path + query, mine)
                 assert r.status == 200
                 search(r.body, mine)
@@ -109,15 +117,23 @@ def test_queries(server):
             search(r.body, mine)
             assert r.json()["total"] == 5 + i and r.json()["by_type"] == {canary(mine)[:64]: 5 + i}
             # Two tenants named at once: neither is served.
-            for target in (f"{path}?tenant={theirs}", f"{path}/{foreign['id']}?tenant={theirs}", f"{path}/stats?tenant={theirs}"):
+            for target in (
+                f"{path}?tenant={theirs}",
+                f"{path}/{foreign['id']}?tenant={theirs}",
+                f"{path}/stats?tenant={theirs}",
+            ):
                 r = server.get(target, mine)
                 problem(r, 403, "forbidden")
                 assert not CANARY.search(r.body)
         # A missing event and a foreign one can't be told apart.
         a = server.get(f"/events/{foreign['id']}", mine).json()
         b = server.get("/events/00000000-0000-4000-8000-000000000000", mine).json()
-        assert {k: v for k, v in a.items() if k not in ("request_id", "detail")} == {k: v for k, v in b.items() if k not in ("request_id", "detail")}
-        assert a["detail"].replace(foreign["id"], "X") == b["detail"].replace("00000000-0000-4000-8000-000000000000", "X")
+        assert {k: v for k, v in a.items() if k not in ("request_id", "detail")} == {
+            k: v for k, v in b.items() if k not in ("request_id", "detail")
+        }
+        assert a["detail"].replace(foreign["id"], "X") == b["detail"].replace(
+            "00000000-0000-4000-8000-000000000000", "X"
+        )
 
 
 def test_handshakes(server):
@@ -215,8 +231,6 @@ def test_churn(server):
             assert w.seqs == list(range(1, len(w.seqs) + 1))
             w.client.reset() if rng.random() < 0.5 else w.client.close()
 
-
-
     done = threading.Event()
     publishers = Team()
     for t in tenants:
@@ -228,6 +242,87 @@ def test_churn(server):
     finally:
         done.set()
     publishers.join()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_tenants_born_under_contention(threads):
+    """Many clients name the same new tenants at the same moment: each tenant comes to be once, with one order."""
+    makers, count = 8, scaled(60)
+    with Server("--threads", threads) as s:
+        team, start, seqs, streams = Team(), threading.Barrier(makers), {}, {}
+
+        def make(n):
+            conn = s.http()
+            for i in range(count):
+                start.wait(60)
+                t = f"new{i}"
+                if n == 0:
+                    streams[t] = s.ws(t, "since=0")
+                elif n == 1:
+                    streams[f"sse {t}"] = s.sse(t, "since=0")
+                else:
+                    (e,) = s.flood(t, [body(t, n)], conn=conn)
+                    seqs.setdefault(t, []).append(e["seq"])
+
+        for n in range(makers):
+            team.go(make, n)
+        team.join()
+        for i in range(count):
+            t = f"new{i}"
+            assert sorted(seqs[t]) == list(range(1, makers - 1))
+            for client in (streams[t], streams[f"sse {t}"]):
+                events = client.events(makers - 2)
+                assert [e["seq"] for e in events] == list(range(1, makers - 1))
+                search(json.dumps(events), t)
+        names = [t["id"] for t in s.get("/api/v1/tenants").json()["tenants"]]
+        assert len(names) == len(set(names)) and {f"new{i}" for i in range(count)} <= set(names)
+
+
+def test_no_more_tenants_than_allowed():
+    """The limit holds when many race for the last places, and who was turned away left nothing behind."""
+    with Server("--threads", "4", "--max-tenants", "20", "--tenants", "a,b") as s:
+        team, admitted = Team(), []
+
+        def make(n):
+            for i in range(20):
+                r = s.post(f"t{n}-{i}", b'{"message":"x"}')
+                if r.status == 201:
+                    admitted.append(f"t{n}-{i}")
+                else:
+                    assert r.status in (401, 403, 429, 503), r
+
+        for n in range(6):
+            team.go(make, n)
+        team.join()
+        assert len(admitted) == 18
+        assert {t["id"] for t in s.get("/api/v1/tenants").json()["tenants"]} == {"a", "b", *admitted}
+        for t in admitted:
+            assert s.publish(t, "x")["seq"] == 2
+
+
+def test_very_many_tenants():
+    count = scaled(5000)
+    with Server("--threads", "2") as s:
+        before = s.process.rss()
+        conn = s.http()
+        for at in range(0, count, 50):
+            names = [f"n{i}" for i in range(at, min(at + 50, count))]
+            conn.send(
+                b"".join(
+                    conn.build("POST", "/events", {"X-Tenant-ID": t, "Content-Type": "application/json"}, body(t, 0))
+                    for t in names
+                )
+            )
+            for t in names:
+                r = conn.response("POST")
+                assert r.status == 201 and r.json()["seq"] == 1
+                search(r.body, t)
+        if not SANITIZED:
+            assert s.process.rss() - before < 64 << 20
+        for i in random.Random(1).sample(range(count), 100):
+            r = s.get("/events", f"n{i}")
+            search(r.body, f"n{i}")
+            assert len(r.json()["events"]) == 1
 
 
 def test_messages_are_not_logged():

@@ -167,7 +167,9 @@ def test_from_and_to(server, tenant):
     assert got(**{"from": "2001-01-01T00:00:00Z", "since": 0}) == first + second
     # The same instant, written with another offset.
     moment = datetime.datetime.fromisoformat(cut.replace("Z", "+00:00"))
-    there = moment.astimezone(datetime.timezone(datetime.timedelta(hours=5, minutes=30))).isoformat(timespec="milliseconds")
+    there = moment.astimezone(datetime.timezone(datetime.timedelta(hours=5, minutes=30))).isoformat(
+        timespec="milliseconds"
+    )
     assert got(**{"from": there}) == second[::-1]
     # An event's own time is inside both ways.
     stamp = first[0]["timestamp"]
@@ -195,11 +197,44 @@ def test_search(server, tenant):
 @pytest.mark.parametrize(
     "query",
     [
-        "limit=0", "limit=1001", "limit=-1", "limit=abc", "limit=", "limit=1.5", "limit=1e2", "limit=99999999999999999999", "limit=+5",
-        "limit=0x10", "limit=5%20", "since=abc", "since=-1", "since=1.5", "since=", "since=99999999999999999999999", "since=1x",
-        "before=abc", "before=-1", "before=", "before=1.5", "before=99999999999999999999999", "sinceId=", "sinceId=abc",
-        f"sinceId={NOWHERE}", f"sinceId={NOWHERE}&since=0", "order=up", "order=", "from=yesterday", "from=", "to=2026-13-01T00:00:00Z",
-        "to=1", "from=2026-11-20", "from=2026-11-20T25:00:00Z", "since=%zz", "since=%", "type=%ff", "limit=5%00",
+        "limit=0",
+        "limit=1001",
+        "limit=-1",
+        "limit=abc",
+        "limit=",
+        "limit=1.5",
+        "limit=1e2",
+        "limit=99999999999999999999",
+        "limit=+5",
+        "limit=0x10",
+        "limit=5%20",
+        "since=abc",
+        "since=-1",
+        "since=1.5",
+        "since=",
+        "since=99999999999999999999999",
+        "since=1x",
+        "before=abc",
+        "before=-1",
+        "before=",
+        "before=1.5",
+        "before=99999999999999999999999",
+        "sinceId=",
+        "sinceId=abc",
+        f"sinceId={NOWHERE}",
+        f"sinceId={NOWHERE}&since=0",
+        "order=up",
+        "order=",
+        "from=yesterday",
+        "from=",
+        "to=2026-13-01T00:00:00Z",
+        "to=1",
+        "from=2026-11-20",
+        "from=2026-11-20T25:00:00Z",
+        "since=%zz",
+        "since=%",
+        "type=%ff",
+        "limit=5%00",
     ],
 )
 def test_bad_parameters(server, thirty, query):
@@ -263,7 +298,10 @@ def test_stats(server, thirty, path):
     s = check_stats(server, tenant, path)
     assert s["total"] == 30 and s["by_type"] == {"red": 10, "green": 10, "blue": 10}
     assert s["first_seq"] == 1 and s["last_seq"] == 30 and s["last_event_at"] == events[-1]["timestamp"]
-    assert s["rate_1m"] > 0 or time.time() - datetime.datetime.fromisoformat(events[-1]["timestamp"][:-1] + "+00:00").timestamp() > 50
+    assert (
+        s["rate_1m"] > 0
+        or time.time() - datetime.datetime.fromisoformat(events[-1]["timestamp"][:-1] + "+00:00").timestamp() > 50
+    )
     problem(server.get(path), 401, "unauthorized")
 
 
@@ -322,7 +360,9 @@ def test_health(server, thirty, path):
     r = server.get(path)
     assert r.status == 200, r
     h = r.json()
-    assert h["status"] == "healthy" and STAMP.fullmatch(h["timestamp"]) and isinstance(h["version"], str) and h["version"]
+    assert (
+        h["status"] == "healthy" and STAMP.fullmatch(h["timestamp"]) and isinstance(h["version"], str) and h["version"]
+    )
     assert isinstance(h["uptime"], (int, float)) and h["uptime"] >= 0
     assert h["memory"]["rss"] > 1_000_000
     assert isinstance(h["connections"], int) and h["connections"] >= 1
@@ -346,4 +386,9 @@ def test_answers_are_valid_json_documents(server, thirty):
     tenant, _ = thirty
     for path in ("/api/v1/events", "/api/v1/events/stats", "/api/health", "/api/v1/tenants"):
         text = server.get(path, tenant).body.decode("utf-8")
-        json.loads(text, object_pairs_hook=lambda pairs: dict(pairs) if len({k for k, _ in pairs}) == len(pairs) else pytest.fail(text))
+        json.loads(
+            text,
+            object_pairs_hook=lambda pairs: dict(pairs)
+            if len({k for k, _ in pairs}) == len(pairs)
+            else pytest.fail(text),
+        )

@@ -112,7 +112,15 @@ def test_many_publishers_make_one_order(server, tenant):
 
 @pytest.mark.parametrize(
     "unit,escaped",
-    [("x", False), ("\u00e9", False), ("\u20ac", False), (ASTRAL, False), (ASTRAL, True), ("\u0301", False), ("\n", True)],
+    [
+        ("x", False),
+        ("\u00e9", False),
+        ("\u20ac", False),
+        (ASTRAL, False),
+        (ASTRAL, True),
+        ("\u0301", False),
+        ("\n", True),
+    ],
 )
 def test_message_length_counts_characters(server, tenant, unit, escaped):
     def body(n):
@@ -133,9 +141,21 @@ def test_message_limit_by_flag():
 @pytest.mark.parametrize(
     "message",
     [
-        "plain", " spaces kept  ", "tab\tnewline\nreturn\r", "quote\" backslash\\ slash/", "nul\u0000inside", "\u007f\u0080\u009f",
-        "\ufeffBOM", "\uffff\ufffe", "a\u0301 not normalised", "\u202eright to left", ASTRAL + "\U0010ffff", "\b\f\u0001\u001f",
-        "<script>alert('x')</script> & \u2028\u2029", "\\u003c not an escape", "%00%0a",
+        "plain",
+        " spaces kept  ",
+        "tab\tnewline\nreturn\r",
+        'quote" backslash\\ slash/',
+        "nul\u0000inside",
+        "\u007f\u0080\u009f",
+        "\ufeffBOM",
+        "\uffff\ufffe",
+        "a\u0301 not normalised",
+        "\u202eright to left",
+        ASTRAL + "\U0010ffff",
+        "\b\f\u0001\u001f",
+        "<script>alert('x')</script> & \u2028\u2029",
+        "\\u003c not an escape",
+        "%00%0a",
     ],
 )
 def test_message_is_kept_as_sent(server, tenant, message):
@@ -189,7 +209,25 @@ def test_type_kept(server, tenant, kind):
 
 
 @pytest.mark.parametrize(
-    "kind", ['""', '" a"', '"a b"', '"-a"', '".a"', '"_a"', '":a"', '"' + "x" * 65 + '"', '"é"', '"a\\n"', '"a\\u0000b"', '"a/b"', "1", "true", "[]", "{}"]
+    "kind",
+    [
+        '""',
+        '" a"',
+        '"a b"',
+        '"-a"',
+        '".a"',
+        '"_a"',
+        '":a"',
+        '"' + "x" * 65 + '"',
+        '"é"',
+        '"a\\n"',
+        '"a\\u0000b"',
+        '"a/b"',
+        "1",
+        "true",
+        "[]",
+        "{}",
+    ],
 )
 def test_type_refused(server, tenant, kind):
     problem(put(server, tenant, f'{{"message":"x","type":{kind}}}'), 422, "validation_error", fields=True)
@@ -236,9 +274,26 @@ def test_absurd_depth_does_no_harm(server, tenant, opener, closer):
 
 
 NUMBERS = [
-    "0", "-0", "1", "-1", "9007199254740993", "12345678901234567890", "123456789012345678901234567890",
-    "-98765432109876543210", "0.1", "1.0", "1.10", "1e5", "1E+5", "1e-7", "0.000000000000000000000000000001",
-    "1e400", "-1e400", "1e-400", "3.141592653589793238462643383279", "-0.0",
+    "0",
+    "-0",
+    "1",
+    "-1",
+    "9007199254740993",
+    "12345678901234567890",
+    "123456789012345678901234567890",
+    "-98765432109876543210",
+    "0.1",
+    "1.0",
+    "1.10",
+    "1e5",
+    "1E+5",
+    "1e-7",
+    "0.000000000000000000000000000001",
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "3.141592653589793238462643383279",
+    "-0.0",
 ]
 
 
@@ -260,8 +315,14 @@ def test_metadata_numbers_unchanged(server, tenant):
 
 def test_metadata_kept(server, tenant):
     metadata = {
-        "": "", "a b": None, "unicode \u00e9\u20ac" + ASTRAL: True, "list": [1, "two", [], {}, None, False], "z": 1, "a": 2,
-        "nul\u0000": "\u0000", "__proto__": {"x": 1},
+        "": "",
+        "a b": None,
+        "unicode \u00e9\u20ac" + ASTRAL: True,
+        "list": [1, "two", [], {}, None, False],
+        "z": 1,
+        "a": 2,
+        "nul\u0000": "\u0000",
+        "__proto__": {"x": 1},
     }
     e = server.publish(tenant, "x", metadata=metadata)
     assert e["metadata"] == metadata
@@ -287,9 +348,23 @@ def test_large_metadata(server, tenant):
 @pytest.mark.parametrize(
     "raw",
     [
-        '{"message":""}', "{}", '{"type":"a"}', '{"message":1}', '{"message":true}', '{"message":["x"]}', '{"message":{"a":1}}',
-        '{"message":"x","metadata":[]}', '{"message":"x","metadata":"{}"}', '{"message":"x","metadata":1}',
-        '{"message":"x","metadata":true}', '{"message":"","metadata":{}}', "[]", '"message"', "1", "true", "null",
+        '{"message":""}',
+        "{}",
+        '{"type":"a"}',
+        '{"message":1}',
+        '{"message":true}',
+        '{"message":["x"]}',
+        '{"message":{"a":1}}',
+        '{"message":"x","metadata":[]}',
+        '{"message":"x","metadata":"{}"}',
+        '{"message":"x","metadata":1}',
+        '{"message":"x","metadata":true}',
+        '{"message":"","metadata":{}}',
+        "[]",
+        '"message"',
+        "1",
+        "true",
+        "null",
         '[{"message":"x"}]',
     ],
 )
@@ -309,22 +384,62 @@ def test_validation_names_the_field(server, tenant):
 @pytest.mark.parametrize(
     "raw",
     [
-        b"", b" ", b"{", b"}", b'{"message":"x"', b'{"message":"x"}}', b'{"message":"x"} x', b'{"message":"x"}{"message":"y"}',
-        b"{'message':'x'}", b'{message:"x"}', b'{"message":"x",}', b'{"message":x}', b'{"message" "x"}', b'{"message":"x" "y"}',
-        b'{"message":NaN}', b'{"message":"x","metadata":{"a":Infinity}}', b'{"message":"x","metadata":{"a":01}}',
-        b'{"message":"x","metadata":{"a":1.}}', b'{"message":"x","metadata":{"a":.5}}', b'{"message":"x","metadata":{"a":+1}}',
-        b'{"message":"x","metadata":{"a":1e}}', b'{"message":"x","metadata":{"a":-}}', b'{"message":"x","metadata":{"a":0x1}}',
-        b'{"message":"a\nb"}', b'{"message":"a\tb"}', b'{"message":"a\0b"}', b'{"message":"\\x41"}', b'{"message":"\\u12"}',
-        b'{"message":"\\u12g4"}', b'{"message":"unterminated}', b'{"message":"x"} // comment', b'{"message":"x" /* c */}',
-        b'{"message":True}', b"\x00", b'\x00{"message":"x"}',
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b'{"message":"x"',
+        b'{"message":"x"}}',
+        b'{"message":"x"} x',
+        b'{"message":"x"}{"message":"y"}',
+        b"{'message':'x'}",
+        b'{message:"x"}',
+        b'{"message":"x",}',
+        b'{"message":x}',
+        b'{"message" "x"}',
+        b'{"message":"x" "y"}',
+        b'{"message":NaN}',
+        b'{"message":"x","metadata":{"a":Infinity}}',
+        b'{"message":"x","metadata":{"a":01}}',
+        b'{"message":"x","metadata":{"a":1.}}',
+        b'{"message":"x","metadata":{"a":.5}}',
+        b'{"message":"x","metadata":{"a":+1}}',
+        b'{"message":"x","metadata":{"a":1e}}',
+        b'{"message":"x","metadata":{"a":-}}',
+        b'{"message":"x","metadata":{"a":0x1}}',
+        b'{"message":"a\nb"}',
+        b'{"message":"a\tb"}',
+        b'{"message":"a\0b"}',
+        b'{"message":"\\x41"}',
+        b'{"message":"\\u12"}',
+        b'{"message":"\\u12g4"}',
+        b'{"message":"unterminated}',
+        b'{"message":"x"} // comment',
+        b'{"message":"x" /* c */}',
+        b'{"message":True}',
+        b"\x00",
+        b'\x00{"message":"x"}',
         # lone surrogates
-        b'{"message":"\\ud800"}', b'{"message":"\\udc00"}', b'{"message":"\\ud83d x"}', b'{"message":"\\udc00\\ud800"}',
-        b'{"message":"\\ud83d\\ud83d\\ude00"}', b'{"message":"\\uD83D\\u0041"}', b'{"message":"x","metadata":{"\\ud800":1}}',
-        b'{"message":"x","metadata":{"a":"\\udfff"}}', b'{"message":"x","metadata":{"a":["\\ud800"]}}',
+        b'{"message":"\\ud800"}',
+        b'{"message":"\\udc00"}',
+        b'{"message":"\\ud83d x"}',
+        b'{"message":"\\udc00\\ud800"}',
+        b'{"message":"\\ud83d\\ud83d\\ude00"}',
+        b'{"message":"\\uD83D\\u0041"}',
+        b'{"message":"x","metadata":{"\\ud800":1}}',
+        b'{"message":"x","metadata":{"a":"\\udfff"}}',
+        b'{"message":"x","metadata":{"a":["\\ud800"]}}',
         # not UTF-8
-        b'{"message":"\xff"}', b'{"message":"\xc0\x80"}', b'{"message":"\xed\xa0\x80"}', b'{"message":"\xf4\x90\x80\x80"}',
-        b'{"message":"\xe2\x82"}', b'{"message":"\x80"}', b'{"message":"\xf8\x88\x80\x80\x80"}',
-        b'{"message":"x","metadata":{"a":"\xfe"}}', b'{"message":"x","\xff":1}', '{"message":"x"}'.encode("utf-16"),
+        b'{"message":"\xff"}',
+        b'{"message":"\xc0\x80"}',
+        b'{"message":"\xed\xa0\x80"}',
+        b'{"message":"\xf4\x90\x80\x80"}',
+        b'{"message":"\xe2\x82"}',
+        b'{"message":"\x80"}',
+        b'{"message":"\xf8\x88\x80\x80\x80"}',
+        b'{"message":"x","metadata":{"a":"\xfe"}}',
+        b'{"message":"x","\xff":1}',
+        '{"message":"x"}'.encode("utf-16"),
     ],
 )
 def test_malformed_json(server, tenant, raw):
@@ -344,7 +459,12 @@ def test_names_may_be_escaped(server, tenant):
 
 def test_fields_of_the_server_are_not_taken_from_the_body(server, tenant):
     raw = {
-        "message": "x", "id": NOWHERE, "tenant_id": "tenant_b", "seq": 99, "author": "mallory", "timestamp": "2001-01-01T00:00:00.000Z",
+        "message": "x",
+        "id": NOWHERE,
+        "tenant_id": "tenant_b",
+        "seq": 99,
+        "author": "mallory",
+        "timestamp": "2001-01-01T00:00:00.000Z",
         "unknown": [1],
     }
     e = server.publish(tenant, **raw)
@@ -352,12 +472,33 @@ def test_fields_of_the_server_are_not_taken_from_the_body(server, tenant):
     assert not e["timestamp"].startswith("2001")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/html", "application/xml", "json", "application/jsonp", "application/x-ndjson"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "text/html",
+        "application/xml",
+        "json",
+        "application/jsonp",
+        "application/x-ndjson",
+    ],
+)
 def test_other_media_types(server, tenant, kind):
     problem(server.post(tenant, b'{"message":"x"}', headers={"Content-Type": kind}), 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8", "application/json ; charset=utf-8"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/json;charset=UTF-8",
+        "application/json ; charset=utf-8",
+    ],
+)
 def test_json_media_types(server, tenant, kind):
     assert server.post(tenant, b'{"message":"x"}', headers={"Content-Type": kind}).status == 201
 
@@ -371,10 +512,18 @@ def test_body_over_the_limit():
         problem(s.post("t", fits.encode() + b" "), 413, "too_large")
         # Announced only, and as chunks without an announcement.
         c = s.http()
-        c.send(c.build("POST", "/events", {"X-Tenant-ID": "t", "Content-Type": "application/json", "Content-Length": "4097"}))
+        c.send(
+            c.build(
+                "POST", "/events", {"X-Tenant-ID": "t", "Content-Type": "application/json", "Content-Length": "4097"}
+            )
+        )
         problem(c.response(), 413, "too_large")
         c = s.http()
-        c.send(c.build("POST", "/events", {"X-Tenant-ID": "t", "Content-Type": "application/json"}, b" " * 5000, chunked=True))
+        c.send(
+            c.build(
+                "POST", "/events", {"X-Tenant-ID": "t", "Content-Type": "application/json"}, b" " * 5000, chunked=True
+            )
+        )
         problem(c.response(), 413, "too_large")
         assert s.publish("t", "still there")["seq"] == 2
 
@@ -383,7 +532,13 @@ def test_body_over_the_default_limit(server, tenant):
     frame = len('{"metadata":{"a":""}}')
     fits = b'{"metadata":{"a":"%s"}}' % (b"x" * (2**20 - frame))
     assert server.post(tenant, fits).status == 201
-    problem(Http(server.port).request("POST", "/events", {"X-Tenant-ID": tenant, "Content-Type": "application/json"}, fits + b" "), 413, "too_large")
+    problem(
+        Http(server.port).request(
+            "POST", "/events", {"X-Tenant-ID": tenant, "Content-Type": "application/json"}, fits + b" "
+        ),
+        413,
+        "too_large",
+    )
 
 
 # Who is asking
@@ -402,7 +557,12 @@ def test_tenant_by_parameter(server, tenant):
         r = server.request("POST", f"{path}?tenant={tenant}", {"Content-Type": "application/json"}, b'{"message":"x"}')
         assert r.status == 201 and r.json()["tenant_id"] == tenant
         assert server.get(f"{path}?tenant={tenant}").status == 200
-    r = server.request("POST", f"/events?tenant={tenant}", {"x-TENANT-id": tenant, "content-type": "application/json"}, b'{"message":"x"}')
+    r = server.request(
+        "POST",
+        f"/events?tenant={tenant}",
+        {"x-TENANT-id": tenant, "content-type": "application/json"},
+        b'{"message":"x"}',
+    )
     assert r.status == 201
 
 

@@ -40,7 +40,10 @@ class Flood:
     def publish(self, n):
         conn, count, pad = self.server.http(), 0, "p" * self.pad
         while not self.done.wait(self.pause) and count < self.most // self.publishers:
-            bodies = [json.dumps({"message": f"{n}-{count + i}", "metadata": {"pad": pad}}).encode() for i in range(self.depth)]
+            bodies = [
+                json.dumps({"message": f"{n}-{count + i}", "metadata": {"pad": pad}}).encode()
+                for i in range(self.depth)
+            ]
             for e in self.server.flood(self.tenant, bodies, depth=self.depth, conn=conn):
                 assert e["seq"] not in self.ids, "a seq was given twice"
                 self.ids[e["seq"]] = e["id"]
@@ -65,7 +68,20 @@ def join(server, flood, rng):
     """One join of one of many kinds, read for a while and checked."""
     tenant, low = flood.tenant, flood.newest
     live = rng.randrange(1, 12)
-    kind = rng.choice(("ws since", "ws since", "ws deflate", "ws sinceId", "ws snapshot", "ws live", "sse last", "sse since", "sse snapshot", "sse live"))
+    kind = rng.choice(
+        (
+            "ws since",
+            "ws since",
+            "ws deflate",
+            "ws sinceId",
+            "ws snapshot",
+            "ws live",
+            "sse last",
+            "sse since",
+            "sse snapshot",
+            "sse live",
+        )
+    )
     since = max(0, low - rng.choice((0, 0, 1, 2, 5, 20, 60)))
     offer = "permessage-deflate" if kind == "ws deflate" or rng.random() < 0.2 else None
     if kind in ("ws since", "ws deflate"):
@@ -151,7 +167,10 @@ def test_slow_readers_catch_up(threads):
         readers += [s.sse("t", "since=0", rcvbuf=4096) for _ in range(3)]
         fast = s.ws("t")
         team = Team()
-        bodies = [json.dumps({"message": f"m{i}", "metadata": {"pad": "%x" % random.getrandbits(8000)}}).encode() for i in range(count)]
+        bodies = [
+            json.dumps({"message": f"m{i}", "metadata": {"pad": "%x" % random.getrandbits(8000)}}).encode()
+            for i in range(count)
+        ]
         half = count // 2
 
         def publish(part):
@@ -297,7 +316,10 @@ def test_a_join_knows_what_was_answered_before_it(threads):
         conn, newest = s.http(), 0
         for i in range(scaled(25)):
             newest += len(s.flood("t", ("x" for _ in range(200)), depth=200, conn=conn))
-            joined = [(s.ws if (i + n) % 2 else s.sse)("t", query) for n, query in enumerate(("", f"since={newest - 3}", "snapshot=2", ""))]
+            joined = [
+                (s.ws if (i + n) % 2 else s.sse)("t", query)
+                for n, query in enumerate(("", f"since={newest - 3}", "snapshot=2", ""))
+            ]
             for c in joined:
                 assert c.hello["seq"] == newest
             snap = joined[2].recv_json("snapshot") if i % 2 else joined[2].expect("snapshot").json()

@@ -28,7 +28,17 @@ def ten(server, tenant):
 # Opening
 
 
-@pytest.mark.parametrize("path,headers", [("/api/v1/events/stream", {}), ("/api/v1/events/stream", ACCEPT), ("/events", ACCEPT), ("/api/events", ACCEPT), ("/events", {"Accept": "text/event-stream, */*;q=0.1"}), ("/events", {"accept": "Text/Event-Stream"})])
+@pytest.mark.parametrize(
+    "path,headers",
+    [
+        ("/api/v1/events/stream", {}),
+        ("/api/v1/events/stream", ACCEPT),
+        ("/events", ACCEPT),
+        ("/api/events", ACCEPT),
+        ("/events", {"Accept": "text/event-stream, */*;q=0.1"}),
+        ("/events", {"accept": "Text/Event-Stream"}),
+    ],
+)
 def test_each_way_in(server, tenant, path, headers):
     sse = server.sse(tenant, path=path, headers=headers)
     assert sse.hello["seq"] == 0
@@ -153,7 +163,9 @@ def test_epoch(server, ten):
     assert sse.events(10) == events
 
 
-@pytest.mark.parametrize("query,headers", [("since=11", {}), ("", {"Last-Event-ID": "11"}), ("last_event_id=4000000", {})])
+@pytest.mark.parametrize(
+    "query,headers", [("since=11", {}), ("", {"Last-Event-ID": "11"}), ("last_event_id=4000000", {})]
+)
 def test_beyond_the_newest(server, ten, query, headers):
     tenant, events = ten
     sse = server.sse(tenant, query, headers=headers)
@@ -166,7 +178,11 @@ def test_beyond_the_newest(server, ten, query, headers):
 def test_gap_where_events_have_been_forgotten():
     with Server("--buffer-size", "10") as s:
         events = s.flood("t", (f"m{i}" for i in range(25)))
-        for query, headers, first in (("since=0", {}, 1), ("", {"Last-Event-ID": "3"}, 4), ("last_event_id=14", {}, 15)):
+        for query, headers, first in (
+            ("since=0", {}, 1),
+            ("", {"Last-Event-ID": "3"}, 4),
+            ("last_event_id=14", {}, 15),
+        ):
             sse = s.sse("t", query, headers=headers)
             gap = sse.expect("gap")
             assert gap.json() == {"from": first, "to": 15}
@@ -215,10 +231,22 @@ def test_reconnecting_with_the_last_id_misses_nothing(server, tenant):
 @pytest.mark.parametrize(
     "query,headers",
     [
-        ("since=abc", {}), ("since=-1", {}), ("since=1.5", {}), ("since=", {}), ("sinceId=abc", {}), (f"sinceId={NOWHERE}", {}),
-        ("last_event_id=abc", {}), ("last_event_id=-1", {}), ("", {"Last-Event-ID": "abc"}), ("", {"Last-Event-ID": "1.5"}),
-        ("", {"Last-Event-ID": "99999999999999999999999"}), ("snapshot=abc", {}), ("snapshot=1001", {}), ("snapshot=-1", {}),
-        (f"since=1&sinceId={NOWHERE}", {}), ("since=%zz", {}),
+        ("since=abc", {}),
+        ("since=-1", {}),
+        ("since=1.5", {}),
+        ("since=", {}),
+        ("sinceId=abc", {}),
+        (f"sinceId={NOWHERE}", {}),
+        ("last_event_id=abc", {}),
+        ("last_event_id=-1", {}),
+        ("", {"Last-Event-ID": "abc"}),
+        ("", {"Last-Event-ID": "1.5"}),
+        ("", {"Last-Event-ID": "99999999999999999999999"}),
+        ("snapshot=abc", {}),
+        ("snapshot=1001", {}),
+        ("snapshot=-1", {}),
+        (f"since=1&sinceId={NOWHERE}", {}),
+        ("since=%zz", {}),
     ],
 )
 def test_bad_parameters(server, ten, query, headers):
@@ -250,7 +278,12 @@ def test_requests_after_a_stream_began_are_not_answered(server, tenant):
 def test_pipelined_before_a_stream(server, tenant):
     c = server.http()
     body = b'{"message":"x"}'
-    c.send(c.build("POST", f"/events?tenant={tenant}", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}) + in_chunks(body))
+    c.send(
+        c.build(
+            "POST", f"/events?tenant={tenant}", {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+        )
+        + in_chunks(body)
+    )
     c.send(c.build("GET", f"/api/v1/events/stream?tenant={tenant}&since=0"))
     assert c.response("POST").status == 201
     r = c.head()
@@ -273,7 +306,9 @@ def test_who_leaves_is_forgotten(server, tenant):
 def test_slow_reader_loses_nothing_that_is_kept(server, tenant):
     """A reader that stalls with small buffers and then reads on, while the log still has everything."""
     sse = server.sse(tenant, rcvbuf=4096)
-    sent = server.flood(tenant, (json.dumps({"message": "x", "metadata": {"pad": "y" * 20_000, "i": i}}).encode() for i in range(600)))
+    sent = server.flood(
+        tenant, (json.dumps({"message": "x", "metadata": {"pad": "y" * 20_000, "i": i}}).encode() for i in range(600))
+    )
     live = server.sse(tenant)
     sent.append(server.publish(tenant, "last"))
     assert live.events(1) == sent[-1:]

@@ -11,7 +11,23 @@ import pytest
 import websockets
 
 from harness import (
-    BINARY, CLOSE, CONT, NOWHERE, PING, PONG, TEXT, WAIT, Eof, Server, WebSocket, check_event, frame, problem, refused, scaled, until,
+    BINARY,
+    CLOSE,
+    CONT,
+    NOWHERE,
+    PING,
+    PONG,
+    TEXT,
+    WAIT,
+    Eof,
+    Server,
+    WebSocket,
+    check_event,
+    frame,
+    problem,
+    refused,
+    scaled,
+    until,
 )
 
 
@@ -118,7 +134,17 @@ def test_since_with_the_right_epoch(server, ten):
     assert ws.events(6) == events[4:]
 
 
-@pytest.mark.parametrize("query", ["since=4&epoch=other", "since=10&epoch=other", "since=0&epoch=0", "since=11", "since=4000000000", "since=9007199254740991"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=4&epoch=other",
+        "since=10&epoch=other",
+        "since=0&epoch=0",
+        "since=11",
+        "since=4000000000",
+        "since=9007199254740991",
+    ],
+)
 def test_since_of_another_log(server, ten, query):
     """The log was made anew, or never went so far: a gap, then everything."""
     tenant, events = ten
@@ -201,8 +227,22 @@ def test_large_snapshot(server, tenant):
 @pytest.mark.parametrize(
     "query",
     [
-        "since=abc", "since=-1", "since=1.5", "since=", "since=99999999999999999999999", "sinceId=abc", "sinceId=", f"sinceId={NOWHERE}",
-        f"since=0&sinceId={NOWHERE}", "snapshot=abc", "snapshot=-1", "snapshot=1001", "snapshot=", "snapshot=1.5", "since=%zz", "since=1%00",
+        "since=abc",
+        "since=-1",
+        "since=1.5",
+        "since=",
+        "since=99999999999999999999999",
+        "sinceId=abc",
+        "sinceId=",
+        f"sinceId={NOWHERE}",
+        f"since=0&sinceId={NOWHERE}",
+        "snapshot=abc",
+        "snapshot=-1",
+        "snapshot=1001",
+        "snapshot=",
+        "snapshot=1.5",
+        "since=%zz",
+        "since=1%00",
     ],
 )
 def test_bad_parameters_are_refused_before_the_upgrade(server, ten, query):
@@ -299,8 +339,18 @@ def test_origins(server, tenant):
     here = f"http://127.0.0.1:{server.port}"
     assert server.ws(tenant, headers={"Origin": here}).alive()
     assert server.ws(tenant).alive()
-    assert server.ws(tenant, headers={"Origin": f"http://example.test:{server.port}", "Host": f"example.test:{server.port}"}).alive()
-    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{server.port + 1}", "http://127.0.0.1", here + ".evil.example", f"http://localhost:{server.port}", "file://"):
+    assert server.ws(
+        tenant, headers={"Origin": f"http://example.test:{server.port}", "Host": f"example.test:{server.port}"}
+    ).alive()
+    for origin in (
+        "https://evil.example",
+        "null",
+        f"http://127.0.0.1:{server.port + 1}",
+        "http://127.0.0.1",
+        here + ".evil.example",
+        f"http://localhost:{server.port}",
+        "file://",
+    ):
         r = refused(server.socket, tenant, headers={"Origin": origin})
         problem(r, 403, "forbidden")
 
@@ -309,7 +359,13 @@ def test_listed_origins(tenant):
     with Server("--cors-origin", "https://app.example", "--cors-origin", "http://localhost:3000") as s:
         for origin in ("https://app.example", "http://localhost:3000", f"http://127.0.0.1:{s.port}"):
             assert s.ws(tenant, headers={"Origin": origin}).alive()
-        for origin in ("https://evil.example", "http://app.example", "https://app.example.evil.example", "https://app.example:8443", "null"):
+        for origin in (
+            "https://evil.example",
+            "http://app.example",
+            "https://app.example.evil.example",
+            "https://app.example:8443",
+            "null",
+        ):
             problem(refused(s.socket, tenant, headers={"Origin": origin}), 403, "forbidden")
     with Server("--cors-origin", "*") as s:
         assert s.ws(tenant, headers={"Origin": "https://anybody.example"}).alive()
@@ -318,23 +374,47 @@ def test_listed_origins(tenant):
 # What clients say
 
 
-REFS = ["text", "", 0, 1, -1, 1.5, True, False, None, [], [1, "two", {"three": 3}], {}, {"a": {"b": [None]}}, "\u2028<&>\U0001f600", "x" * 1000]
+REFS = [
+    "text",
+    "",
+    0,
+    1,
+    -1,
+    1.5,
+    True,
+    False,
+    None,
+    [],
+    [1, "two", {"three": 3}],
+    {},
+    {"a": {"b": [None]}},
+    "\u2028<&>\U0001f600",
+    "x" * 1000,
+]
 
 
 def test_post_event(server, tenant):
     ws, other = server.ws(tenant), server.ws(tenant)
     for n, ref in enumerate(REFS, 1):
-        ws.send_json({"type": "post_event", "ref": ref, "message": f"m{n}", "metadata": {"n": n}, "event_type": "odd.type"})
+        ws.send_json(
+            {"type": "post_event", "ref": ref, "message": f"m{n}", "metadata": {"n": n}, "event_type": "odd.type"}
+        )
         frames = {f["type"]: f for f in (ws.recv_json(), ws.recv_json())}
         assert set(frames) == {"ack", "event_created"}
-        assert set(frames["ack"]) == {"type", "ref", "event"} and frames["ack"]["ref"] == ref and type(frames["ack"]["ref"]) is type(ref)
+        assert (
+            set(frames["ack"]) == {"type", "ref", "event"}
+            and frames["ack"]["ref"] == ref
+            and type(frames["ack"]["ref"]) is type(ref)
+        )
         e = check_event(frames["ack"]["event"], tenant)
         assert (e["seq"], e["message"], e["metadata"], e["type"]) == (n, f"m{n}", {"n": n}, "odd.type")
         assert frames["event_created"]["event"] == e and other.events(1) == [e]
         assert server.get(f"/events/{e['id']}", tenant).json() == e
 
 
-@pytest.mark.parametrize("ref", ["12345678901234567890123", "1e400", "-0", "1.10", "0.1e-7", '"\\u0000"', ' {"a" : 1} '])
+@pytest.mark.parametrize(
+    "ref", ["12345678901234567890123", "1e400", "-0", "1.10", "0.1e-7", '"\\u0000"', ' {"a" : 1} ']
+)
 def test_refs_come_back_unchanged(server, tenant, ref):
     ws = server.ws(tenant)
     ws.send_text('{"type":"ping","ref":%s}' % ref)
@@ -394,7 +474,11 @@ def test_metadata_depth(server, tenant):
 def test_pipelined_posts_are_acknowledged_in_order(server, tenant):
     ws = server.ws(tenant)
     n = scaled(500)
-    ws.send_raw(b"".join(frame(TEXT, json.dumps({"type": "post_event", "ref": i, "message": f"m{i}"}).encode()) for i in range(n)))
+    ws.send_raw(
+        b"".join(
+            frame(TEXT, json.dumps({"type": "post_event", "ref": i, "message": f"m{i}"}).encode()) for i in range(n)
+        )
+    )
     acks, events = [], []
     while len(acks) < n or len(events) < n:
         f = ws.recv_json()
@@ -428,9 +512,19 @@ def test_replay(server, ten):
 @pytest.mark.parametrize(
     "request_",
     [
-        {"since": 0, "limit": 0}, {"since": 0, "limit": 1001}, {"since": 0, "limit": -1}, {"since": 0, "limit": 1.5}, {"since": -1},
-        {"since": 1.5}, {"since": True}, {"since": [0]}, {"sinceId": NOWHERE}, {"sinceId": "abc"}, {"sinceId": 1},
-        {"since": 0, "sinceId": NOWHERE}, {"since": 0, "limit": []},
+        {"since": 0, "limit": 0},
+        {"since": 0, "limit": 1001},
+        {"since": 0, "limit": -1},
+        {"since": 0, "limit": 1.5},
+        {"since": -1},
+        {"since": 1.5},
+        {"since": True},
+        {"since": [0]},
+        {"sinceId": NOWHERE},
+        {"sinceId": "abc"},
+        {"sinceId": 1},
+        {"since": 0, "sinceId": NOWHERE},
+        {"since": 0, "limit": []},
     ],
 )
 def test_bad_replay(server, ten, request_):
@@ -465,7 +559,10 @@ def test_ping(server, tenant):
 @pytest.mark.parametrize(
     "text",
     [
-        '{"type":"\\u0070ing","ref":1}', '{"\\u0074ype":"ping","\\u0072ef":1}', ' \n{ "ref" : 1 , "type" : "ping" }\t', '{"ref":1,"type":"ping","unknown":[{}]}',
+        '{"type":"\\u0070ing","ref":1}',
+        '{"\\u0074ype":"ping","\\u0072ef":1}',
+        ' \n{ "ref" : 1 , "type" : "ping" }\t',
+        '{"ref":1,"type":"ping","unknown":[{}]}',
     ],
 )
 def test_any_spelling_of_the_same_json(server, tenant, text):
@@ -477,17 +574,40 @@ def test_any_spelling_of_the_same_json(server, tenant, text):
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "{", "nonsense", "[]", "1", '"text"', "null", "{}", '{"type":1}', '{"type":null}', '{"type":"unknown","ref":1}', '{"ref":1}',
-        '{"type":"ping"', '{"type":"ping"}}', '{"type":"ping"}{"type":"ping"}', '{"type":"\\ud800"}', '{"type":"ping","ref":"\\udc00"}',
-        '{"type":"event_created"}', '{"type":"connection_established"}', "[" * 10000, '{"type":"ping","ref":' + "[" * 50000, "NaN",
-        '{"type":"post_event","message":"\\ud800"}', '{"type":"PING"}',
+        "",
+        " ",
+        "{",
+        "nonsense",
+        "[]",
+        "1",
+        '"text"',
+        "null",
+        "{}",
+        '{"type":1}',
+        '{"type":null}',
+        '{"type":"unknown","ref":1}',
+        '{"ref":1}',
+        '{"type":"ping"',
+        '{"type":"ping"}}',
+        '{"type":"ping"}{"type":"ping"}',
+        '{"type":"\\ud800"}',
+        '{"type":"ping","ref":"\\udc00"}',
+        '{"type":"event_created"}',
+        '{"type":"connection_established"}',
+        "[" * 10000,
+        '{"type":"ping","ref":' + "[" * 50000,
+        "NaN",
+        '{"type":"post_event","message":"\\ud800"}',
+        '{"type":"PING"}',
     ],
 )
 def test_bad_messages_get_an_error_and_the_connection_lives_on(server, tenant, text):
     ws = server.ws(tenant)
     ws.send_text(text)
     got = ws.recv_json("error")
-    assert got["code"] in ("bad_request", "validation_error") and isinstance(got["message"], str) and got["message"], got
+    assert (
+        got["code"] in ("bad_request", "validation_error") and isinstance(got["message"], str) and got["message"]
+    ), got
     if text == '{"type":"unknown","ref":1}':
         assert got["ref"] == 1
     ws.send_json({"type": "ping", "ref": "alive"})
@@ -528,7 +648,9 @@ def test_invalid_utf8(server, tenant, frames):
 def test_characters_may_be_cut_by_fragments(server, tenant):
     ws = server.ws(tenant)
     text = '{"type":"ping","ref":"€\U0001f600é"}'.encode()
-    ws.send_raw(b"".join(frame(TEXT if i == 0 else CONT, text[i : i + 1], fin=i == len(text) - 1) for i in range(len(text))))
+    ws.send_raw(
+        b"".join(frame(TEXT if i == 0 else CONT, text[i : i + 1], fin=i == len(text) - 1) for i in range(len(text)))
+    )
     assert ws.recv_json() == {"type": "pong", "ref": "€\U0001f600é"}
 
 
@@ -556,7 +678,10 @@ PROTOCOL_ERRORS = {
     "length not in its shortest form, 64 bits": frame(TEXT, b"x" * 1000, form=64),
     "length with the highest bit": b"\x81\xff\x80" + b"\0" * 7 + b"\0\0\0\0x",
     "close with one byte": frame(CLOSE, b"\x03"),
-    **{f"close code {n}": frame(CLOSE, struct.pack(">H", n)) for n in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)},
+    **{
+        f"close code {n}": frame(CLOSE, struct.pack(">H", n))
+        for n in (0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)
+    },
 }
 
 
@@ -573,7 +698,9 @@ def test_close_reason_has_to_be_utf8(server, tenant):
     ws.closes_with(1007, 1002)
 
 
-@pytest.mark.parametrize("code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
+@pytest.mark.parametrize(
+    "code", [None, 1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+)
 def test_closing_handshake(server, tenant, code):
     ws = server.ws(tenant)
     ws.send_frame(CLOSE, b"" if code is None else struct.pack(">H", code) + "gr\u00fc\u00dfe".encode())
@@ -584,7 +711,11 @@ def test_closing_handshake(server, tenant, code):
 
 def test_nothing_is_read_after_a_close(server, tenant):
     ws = server.ws(tenant)
-    ws.send_raw(frame(CLOSE, struct.pack(">H", 1000)) + frame(TEXT, b'{"type":"post_event","ref":1,"message":"late"}') + frame(PING, b"x"))
+    ws.send_raw(
+        frame(CLOSE, struct.pack(">H", 1000))
+        + frame(TEXT, b'{"type":"post_event","ref":1,"message":"late"}')
+        + frame(PING, b"x")
+    )
     assert ws.closing() == 1000 and ws.last_words == []
     assert ws.wire.ends()
     assert server.get("/events/stats", tenant).json()["total"] == 0
@@ -592,7 +723,9 @@ def test_nothing_is_read_after_a_close(server, tenant):
 
 def test_what_was_acknowledged_before_a_close_is_sent(server, tenant):
     ws = server.ws(tenant)
-    ws.send_raw(frame(TEXT, b'{"type":"post_event","ref":1,"message":"in time"}') + frame(CLOSE, struct.pack(">H", 1000)))
+    ws.send_raw(
+        frame(TEXT, b'{"type":"post_event","ref":1,"message":"in time"}') + frame(CLOSE, struct.pack(">H", 1000))
+    )
     assert ws.closing() == 1000
     kinds = [json.loads(data)["type"] for _, data in ws.last_words]
     assert "ack" in kinds, kinds
@@ -600,6 +733,7 @@ def test_what_was_acknowledged_before_a_close_is_sent(server, tenant):
 
 def test_too_big():
     with Server("--max-body-bytes", "4096") as s:
+
         def ping(size):
             return b'{"type":"ping","ref":"%s"}' % (b"x" * (size - len('{"type":"ping","ref":""}')))
 
@@ -609,7 +743,11 @@ def test_too_big():
         ws.send_text(ping(4097))
         ws.closes_with(1009)
         # Announced only: nothing of a big frame has to come first.
-        for announced in (b"\x81\xfe\x10\x01" + b"\0" * 4, b"\x81\xff" + struct.pack(">Q", 2**40) + b"\0" * 4, b"\x81\xff" + struct.pack(">Q", 2**63 - 1) + b"\0" * 4):
+        for announced in (
+            b"\x81\xfe\x10\x01" + b"\0" * 4,
+            b"\x81\xff" + struct.pack(">Q", 2**40) + b"\0" * 4,
+            b"\x81\xff" + struct.pack(">Q", 2**63 - 1) + b"\0" * 4,
+        ):
             ws = s.ws("t")
             ws.send_raw(announced)
             ws.closes_with(1009)
@@ -677,7 +815,11 @@ def test_control_frames_between_fragments(server, tenant):
 @pytest.mark.parametrize("step", [1, 2, 5])
 def test_frames_byte_by_byte(server, tenant, step):
     ws = server.ws(tenant)
-    data = frame(TEXT, b'{"type":"ping","ref":1}') + frame(PING, b"p") + frame(TEXT, b'{"type":"ping","ref":"' + b"x" * 200 + b'"}')
+    data = (
+        frame(TEXT, b'{"type":"ping","ref":1}')
+        + frame(PING, b"p")
+        + frame(TEXT, b'{"type":"ping","ref":"' + b"x" * 200 + b'"}')
+    )
     for at in range(0, len(data), step):
         ws.send_raw(data[at : at + step])
     assert ws.recv_json() == {"type": "pong", "ref": 1}
@@ -734,11 +876,17 @@ def test_who_does_not_answer_is_dropped():
 @pytest.mark.parametrize(
     "offer",
     [
-        "permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; client_max_window_bits=10",
-        "permessage-deflate; server_max_window_bits=10", "permessage-deflate; server_max_window_bits=15",
-        "permessage-deflate; server_no_context_takeover", "permessage-deflate; client_no_context_takeover",
+        "permessage-deflate",
+        "permessage-deflate; client_max_window_bits",
+        "permessage-deflate; client_max_window_bits=10",
+        "permessage-deflate; server_max_window_bits=10",
+        "permessage-deflate; server_max_window_bits=15",
+        "permessage-deflate; server_no_context_takeover",
+        "permessage-deflate; client_no_context_takeover",
         "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=9",
-        "x-unknown, permessage-deflate", "permessage-deflate; bogus=1, permessage-deflate", "PERMESSAGE-deflate; foo, permessage-deflate; client_max_window_bits",
+        "x-unknown, permessage-deflate",
+        "permessage-deflate; bogus=1, permessage-deflate",
+        "PERMESSAGE-deflate; foo, permessage-deflate; client_max_window_bits",
         'permessage-deflate; server_max_window_bits="12"',
     ],
 )
@@ -763,11 +911,19 @@ def test_deflate_both_ways(server, tenant, offer):
 @pytest.mark.parametrize(
     "offer",
     [
-        "permessage-deflate; bogus", "permessage-deflate; server_max_window_bits=7", "permessage-deflate; server_max_window_bits=16",
-        "permessage-deflate; server_max_window_bits", "permessage-deflate; client_max_window_bits=7", "permessage-deflate; client_max_window_bits=x",
-        "permessage-deflate; server_no_context_takeover=1", "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
-        "permessage-deflate; client_no_context_takeover; client_no_context_takeover", "permessage-deflate; server_max_window_bits=010",
-        "x-webkit-deflate-frame", "permessage-deflate-x", "permessage-bzip2",
+        "permessage-deflate; bogus",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; server_max_window_bits=16",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; client_max_window_bits=7",
+        "permessage-deflate; client_max_window_bits=x",
+        "permessage-deflate; server_no_context_takeover=1",
+        "permessage-deflate; server_max_window_bits=10; server_max_window_bits=10",
+        "permessage-deflate; client_no_context_takeover; client_no_context_takeover",
+        "permessage-deflate; server_max_window_bits=010",
+        "x-webkit-deflate-frame",
+        "permessage-deflate-x",
+        "permessage-bzip2",
     ],
 )
 def test_offers_that_have_to_be_declined(server, tenant, offer):
@@ -855,7 +1011,9 @@ def test_stock_client(server, tenant, compression):
             hello = json.loads(await ws.recv())
             assert hello["type"] == "connection_established" and hello["tenant_id"] == tenant
             for n in range(1, 101):
-                await ws.send(json.dumps({"type": "post_event", "ref": n, "message": "stock " * 50, "metadata": {"n": n}}))
+                await ws.send(
+                    json.dumps({"type": "post_event", "ref": n, "message": "stock " * 50, "metadata": {"n": n}})
+                )
             acks, events = [], []
             while len(acks) + len(events) < 200:
                 f = json.loads(await ws.recv())

@@ -80,10 +80,12 @@ static void open_websocket(struct car_exchange *exchange, const struct car_http_
     }
 }
 
-static void on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
+static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
     (void)app;
     (void)exchange;
     (void)req;
+    (void)why;
+    return 0;
 }
 
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "carillon/base/buf.h"
 #include "carillon/base/span.h"
@@ -116,6 +118,17 @@ void feed_leave(struct feed_subscriber *s);
 
 /* What was seen as text: "1-3 gap 4-6 7-9 slow 10-12", into a buffer of the thread that the next call reuses. */
 const char *feed_seen_text(const struct feed_subscriber *s);
+
+/* Asserts that this was seen, and nothing of other tenants. For the thread that runs the suite. */
+#define FEED_EXPECT_SEEN(s, text)                                                                                      \
+    do {                                                                                                               \
+        if (strcmp(feed_seen_text(s), (text)) != 0) {                                                                  \
+            fprintf(stderr, "  seen: \"%s\", want: \"%s\"\n", feed_seen_text(s), (text));                              \
+        }                                                                                                              \
+        CU_ASSERT_STRING_EQUAL(feed_seen_text(s), (text));                                                             \
+        CU_ASSERT_EQUAL((s)->strangers, 0);                                                                            \
+        CU_ASSERT_EQUAL((s)->garbled, 0);                                                                              \
+    } while (0)
 
 /* The last seq seen or told missing; 0 before. */
 uint64_t feed_seen_last(const struct feed_subscriber *s);

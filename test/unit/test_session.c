@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "carillon/base/blob.h"
 #include "carillon/feed/history.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
@@ -18,16 +17,6 @@
  * unless said otherwise. */
 
 #define KEEP 500
-
-#define EXPECT_SEEN(s, text)                                                                                           \
-    do {                                                                                                               \
-        if (strcmp(feed_seen_text(s), (text)) != 0) {                                                                  \
-            fprintf(stderr, "  seen: \"%s\", want: \"%s\"\n", feed_seen_text(s), (text));                              \
-        }                                                                                                              \
-        CU_ASSERT_STRING_EQUAL(feed_seen_text(s), (text));                                                             \
-        CU_ASSERT_EQUAL((s)->strangers, 0);                                                                            \
-        CU_ASSERT_EQUAL((s)->garbled, 0);                                                                              \
-    } while (0)
 
 static struct feed_fixture f;
 
@@ -65,12 +54,12 @@ static void test_live_only(void) {
     CU_ASSERT_PTR_EQUAL(car_session_tenant(&s.session), t);
     CU_ASSERT_EQUAL(car_tenant_connections(t), 1);
     publish(t, 3);
-    EXPECT_SEEN(&s, "1-3");
+    FEED_EXPECT_SEEN(&s, "1-3");
     leave(&s, t);
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
     CU_ASSERT_EQUAL(s.joined_at, 3);
     publish(t, 2);
-    EXPECT_SEEN(&s, "4-5");
+    FEED_EXPECT_SEEN(&s, "4-5");
     leave(&s, t);
     feed_close(&f);
 }
@@ -87,12 +76,12 @@ static void test_since(void) {
             struct feed_subscriber s = {.session.wire = (enum car_wire)wire};
             publish(t, 10);
             CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, rows[i].since), 0);
-            EXPECT_SEEN(&s, ""); /* nothing is offered in the callback that starts */
+            FEED_EXPECT_SEEN(&s, ""); /* nothing is offered in the callback that starts */
             feed_settle(&f);
-            EXPECT_SEEN(&s, rows[i].first);
+            FEED_EXPECT_SEEN(&s, rows[i].first);
             CU_ASSERT_EQUAL(s.session.state, CAR_SESSION_LIVE);
             publish(t, 2);
-            EXPECT_SEEN(&s, rows[i].then);
+            FEED_EXPECT_SEEN(&s, rows[i].then);
             leave(&s, t);
             feed_close(&f);
         }
@@ -111,7 +100,7 @@ static void test_since_meanwhile(void) {
             publish(t, meanwhile);
             char want[40];
             snprintf(want, sizeof want, "21-%u", 100 + meanwhile);
-            EXPECT_SEEN(&s, want);
+            FEED_EXPECT_SEEN(&s, want);
             leave(&s, t);
             feed_close(&f);
         }
@@ -126,15 +115,15 @@ static void test_gap_at_join(void) {
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, 5), 0);
     publish(t, 1);
     /* 21 was kept when the session joined, and is forgotten by the time it reads: one honest notice after the other. */
-    EXPECT_SEEN(&s, "gap 6-20 gap 21-21 22-31");
+    FEED_EXPECT_SEEN(&s, "gap 6-20 gap 21-21 22-31");
     leave(&s, t);
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, 21), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "22-31");
+    FEED_EXPECT_SEEN(&s, "22-31");
     leave(&s, t);
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, 20), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "gap 21-21 22-31");
+    FEED_EXPECT_SEEN(&s, "gap 21-21 22-31");
     leave(&s, t);
     feed_close(&f);
 }
@@ -151,8 +140,8 @@ static void test_gap_at_join_despite_lag(void) {
     CU_ASSERT_EQUAL(car_tenant_oldest(t, 10), 21);
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[0], t, 5), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "gap 6-20 21-30");
-    EXPECT_SEEN(&slow, "1-30");
+    FEED_EXPECT_SEEN(&s, "gap 6-20 21-30");
+    FEED_EXPECT_SEEN(&slow, "1-30");
     feed_leave(&slow);
     leave(&s, t);
     feed_close(&f);
@@ -166,22 +155,27 @@ static void test_foreign_cursor(void) {
     publish(t, 30);
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[0], t, &foreign), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "gap 1-20 21-30");
+    FEED_EXPECT_SEEN(&s, "gap 1-20 21-30");
     publish(t, 2);
-    EXPECT_SEEN(&s, "gap 1-20 21-32");
+    FEED_EXPECT_SEEN(&s, "gap 1-20 21-32");
+    leave(&s, t);
+    /* A seq to come is another log's too, whether that is said or not. */
+    CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[0], t, 33), 0);
+    feed_settle(&f);
+    FEED_EXPECT_SEEN(&s, "gap 1-22 23-32");
     leave(&s, t);
     /* Nothing has been forgotten: an empty gap still says that the log is another one. */
     struct car_tenant *young = feed_tenant(&f, "young");
     publish(young, 4);
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[0], young, &foreign), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "gap 1-0 1-4");
+    FEED_EXPECT_SEEN(&s, "gap 1-0 1-4");
     leave(&s, young);
     struct car_tenant *empty = feed_tenant(&f, "empty");
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[0], empty, &foreign), 0);
     CU_ASSERT_EQUAL(s.session.state, CAR_SESSION_LIVE);
     publish(empty, 1);
-    EXPECT_SEEN(&s, "gap 1-0 1-1");
+    FEED_EXPECT_SEEN(&s, "gap 1-0 1-1");
     leave(&s, empty);
     feed_close(&f);
 }
@@ -195,14 +189,14 @@ static void test_snapshot_position(void) {
     struct feed_subscriber s = {.session.wire = CAR_WIRE_SSE};
     CU_ASSERT_EQUAL_FATAL(feed_join(&first, f.workers[1], t, NULL), 0);
     CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 200), 200); /* the lane of worker 1 has not been looked at */
-    EXPECT_SEEN(&first, "");
+    FEED_EXPECT_SEEN(&first, "");
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
     CU_ASSERT_EQUAL(s.joined_at, 200);
-    EXPECT_SEEN(&first, "1-200");
+    FEED_EXPECT_SEEN(&first, "1-200");
     CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 5), 5);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "201-205");
-    EXPECT_SEEN(&first, "1-205");
+    FEED_EXPECT_SEEN(&s, "201-205");
+    FEED_EXPECT_SEEN(&first, "1-205");
     feed_leave(&first);
     leave(&s, t);
     feed_close(&f);
@@ -218,24 +212,24 @@ static void test_behind_and_again(void) {
     for (unsigned i = 0; i < 100; i++) {
         publish(t, 3);
     }
-    EXPECT_SEEN(&s, "1-6");
+    FEED_EXPECT_SEEN(&s, "1-6");
     CU_ASSERT_EQUAL(s.session.state, CAR_SESSION_BEHIND);
     CU_ASSERT_EQUAL(s.refusals, 1); /* who refused is left alone until it calls */
     s.budget = 1;
     car_session_resume(&s.session);
     car_session_resume(&s.session); /* twice is once */
     feed_settle(&f);
-    EXPECT_SEEN(&s, "1-70");
+    FEED_EXPECT_SEEN(&s, "1-70");
     CU_ASSERT_EQUAL(s.refusals, 2);
     feed_resume(&s);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "1-300");
+    FEED_EXPECT_SEEN(&s, "1-300");
     CU_ASSERT_EQUAL(s.session.state, CAR_SESSION_LIVE);
     publish(t, 1);
-    EXPECT_SEEN(&s, "1-301");
+    FEED_EXPECT_SEEN(&s, "1-301");
     feed_resume(&s); /* of a live one: nothing */
     feed_settle(&f);
-    EXPECT_SEEN(&s, "1-301");
+    FEED_EXPECT_SEEN(&s, "1-301");
     leave(&s, t);
     feed_close(&f);
 }
@@ -247,10 +241,10 @@ static void test_gap_while_joining(void) {
     publish(t, 5);
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[0], t, 0), 0);
     publish_each(t, 20);
-    EXPECT_SEEN(&s, "");
+    FEED_EXPECT_SEEN(&s, "");
     feed_resume(&s);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "gap 1-15 16-25");
+    FEED_EXPECT_SEEN(&s, "gap 1-15 16-25");
     CU_ASSERT_EQUAL(s.session.state, CAR_SESSION_LIVE);
     leave(&s, t);
     feed_close(&f);
@@ -265,15 +259,15 @@ static void test_too_slow(void) {
         CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
         publish(t, 3);
         publish_each(t, 30);
-        EXPECT_SEEN(&s, "1-3");
+        FEED_EXPECT_SEEN(&s, "1-3");
         feed_resume(&s);
         feed_settle(&f);
-        EXPECT_SEEN(&s, ends ? "1-3 slow 4-23" : "1-3 slow 4-23 24-33");
+        FEED_EXPECT_SEEN(&s, ends ? "1-3 slow 4-23" : "1-3 slow 4-23 24-33");
         CU_ASSERT_EQUAL(s.session.state, ends ? CAR_SESSION_ENDED : CAR_SESSION_LIVE);
         publish(t, 2);
         feed_resume(&s);
         feed_settle(&f);
-        EXPECT_SEEN(&s, ends ? "1-3 slow 4-23" : "1-3 slow 4-23 24-35");
+        FEED_EXPECT_SEEN(&s, ends ? "1-3 slow 4-23" : "1-3 slow 4-23 24-35");
         CU_ASSERT_EQUAL(car_tenant_connections(t), 1);
         leave(&s, t);
         feed_close(&f);
@@ -291,7 +285,7 @@ static void test_edge_of_keep(void) {
         publish_each(t, 10 + more);
         feed_resume(&s);
         feed_settle(&f);
-        EXPECT_SEEN(&s, more ? "1-1 slow 2-2 3-12" : "1-11");
+        FEED_EXPECT_SEEN(&s, more ? "1-1 slow 2-2 3-12" : "1-11");
         leave(&s, t);
         feed_close(&f);
     }
@@ -306,7 +300,7 @@ static void test_catch_up_in_pieces(void) {
     feed_settle(&f);
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[0], t, 0), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "1-40");
+    FEED_EXPECT_SEEN(&s, "1-40");
     CU_ASSERT(s.largest < (64u << 10) + 12000);
     CU_ASSERT(s.offers >= 5);
     leave(&s, t);
@@ -338,8 +332,8 @@ static void test_catch_up_under_load(void) {
             feed_turn(&f, 0);
         }
         feed_settle(&f);
-        EXPECT_SEEN(&other, "1-9500");
-        EXPECT_SEEN(&s, "1-9500");
+        FEED_EXPECT_SEEN(&other, "1-9500");
+        FEED_EXPECT_SEEN(&s, "1-9500");
         feed_leave(&other);
         leave(&s, t);
         feed_close(&f);
@@ -384,7 +378,7 @@ static void test_leave_in_every_state(void) {
     CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 3), 3);
     leave(&s, t); /* with events in the lane and its note in the mailbox */
     feed_settle(&f);
-    EXPECT_SEEN(&s, "");
+    FEED_EXPECT_SEEN(&s, "");
     feed_close(&f);
 }
 
@@ -403,7 +397,7 @@ static void test_others_stay(void) {
         CU_ASSERT_EQUAL(car_tenant_connections(t), 2);
         publish(t, 1);
         for (unsigned i = 0; i < 3; i++) {
-            EXPECT_SEEN(&s[i], i == who ? "" : "1-2");
+            FEED_EXPECT_SEEN(&s[i], i == who ? "" : "1-2");
             feed_leave(&s[i]);
         }
         CU_ASSERT_EQUAL(car_tenant_connections(t), 0);
@@ -434,7 +428,7 @@ static void test_lane_goes_and_comes(void) {
     }
     CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, 1), 0);
     feed_settle(&f);
-    EXPECT_SEEN(&s, "2-11");
+    FEED_EXPECT_SEEN(&s, "2-11");
     leave(&s, t);
     feed_close(&f);
 }
@@ -459,181 +453,10 @@ static void test_lane_freed_either_way(void) {
         CU_ASSERT_FALSE(car_reader_poll(f.workers[1]->reader));
         CU_ASSERT_EQUAL_FATAL(feed_join_since(&s, f.workers[1], t, 98), 0);
         feed_settle(&f);
-        EXPECT_SEEN(&s, "99-100");
+        FEED_EXPECT_SEEN(&s, "99-100");
         leave(&s, t);
         feed_close(&f);
     }
-}
-
-/* Overflow. */
-
-static void test_overflow(void) {
-    static const unsigned counts[] = {62, 63, 64, 65, 127, 128, 129, 191, 192, 500, 1000, 1024, 1025, 3000};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        for (unsigned worker = 0; worker < 2; worker++) {
-            feed_open(&f, 2, 50);
-            struct car_tenant *t = feed_tenant(&f, "a");
-            struct feed_subscriber s = {.session.wire = CAR_WIRE_WS};
-            CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[worker], t, NULL), 0);
-            publish(t, counts[i]);
-            publish(t, counts[i]);
-            publish(t, 1);
-            char want[40];
-            snprintf(want, sizeof want, "1-%u", 2 * counts[i] + 1);
-            EXPECT_SEEN(&s, want);
-            CU_ASSERT_EQUAL(car_history_oldest(&t->history), 2 * counts[i] - 48);
-            leave(&s, t);
-            feed_close(&f);
-        }
-    }
-}
-
-/* While the lane works off a full ring, more comes: the ring then holds late events behind a hole. */
-static void publish_more(struct feed_subscriber *s) {
-    unsigned *left = s->user;
-    if (*left) {
-        (*left)--;
-        CU_ASSERT_EQUAL(feed_publish(&f, 0, s->tenant, 7), 7);
-    }
-}
-
-static void test_overflow_with_holes(void) {
-    for (unsigned first = 60; first < 220; first += 3) {
-        feed_open(&f, 2, KEEP);
-        struct car_tenant *t = feed_tenant(&f, "a");
-        unsigned left = 20;
-        struct feed_subscriber s = {.session.wire = CAR_WIRE_SSE, .on_offer = publish_more, .user = &left};
-        CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
-        publish(t, first);
-        char want[40];
-        snprintf(want, sizeof want, "1-%llu", (unsigned long long)car_tenant_newest(t));
-        EXPECT_SEEN(&s, want);
-        CU_ASSERT_EQUAL(car_tenant_newest(t), first + 7 * (20 - left));
-        CU_ASSERT_EQUAL(left, 0);
-        leave(&s, t);
-        feed_close(&f);
-    }
-}
-
-/* However much waits, one write stays small: what a peer that stalls right after it can keep in memory. */
-static void test_fan_out_in_pieces(void) {
-    feed_open(&f, 2, KEEP);
-    struct car_tenant *t = feed_tenant(&f, "a");
-    struct feed_subscriber s = {.session.wire = CAR_WIRE_SSE};
-    CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
-    CU_ASSERT_EQUAL(feed_publish_sized(&f, 0, t, 60, 200000), 60);
-    feed_settle(&f);
-    EXPECT_SEEN(&s, "1-60");
-    CU_ASSERT(s.largest <= (1u << 20) + 200300); /* 12 MB waited */
-    leave(&s, t);
-    feed_close(&f);
-}
-
-/* Sharing and isolation. */
-
-static void test_encoded_once(void) {
-    feed_open(&f, 1, KEEP);
-    struct car_tenant *t = feed_tenant(&f, "a");
-    struct feed_subscriber s[4] = {{.session.wire = CAR_WIRE_SSE},
-                                   {.session.wire = CAR_WIRE_WS},
-                                   {.session.wire = CAR_WIRE_SSE},
-                                   {.session.wire = CAR_WIRE_WS}};
-    for (unsigned i = 0; i < 4; i++) {
-        CU_ASSERT_EQUAL_FATAL(feed_join(&s[i], f.workers[0], t, NULL), 0);
-    }
-    publish(t, 30);
-    CU_ASSERT_PTR_EQUAL(s[0].last_blob, s[2].last_blob);
-    CU_ASSERT_PTR_EQUAL(s[1].last_blob, s[3].last_blob);
-    CU_ASSERT_PTR_NOT_EQUAL(s[0].last_blob, s[1].last_blob);
-    for (unsigned i = 0; i < 4; i++) {
-        EXPECT_SEEN(&s[i], "1-30");
-        CU_ASSERT_EQUAL(s[i].offers, 1); /* what one turn published is one write */
-        feed_leave(&s[i]);
-    }
-    CU_ASSERT_EQUAL(((struct car_feed_local *)f.workers[0]->feed)->delivered, 120);
-    feed_close(&f);
-}
-
-static void test_tenants_apart(void) {
-    feed_open(&f, 2, 20);
-    struct car_tenant *t[3] = {feed_tenant(&f, "a"), feed_tenant(&f, "a.b"), feed_tenant(&f, "A")};
-    struct feed_subscriber s[3][2] = {0};
-    for (unsigned i = 0; i < 3; i++) {
-        for (unsigned w = 0; w < 2; w++) {
-            s[i][w].session.wire = w ? CAR_WIRE_SSE : CAR_WIRE_WS_DEFLATE;
-            CU_ASSERT_EQUAL_FATAL(feed_join(&s[i][w], f.workers[w], t[i], NULL), 0);
-        }
-    }
-    for (unsigned round = 0; round < 30; round++) {
-        for (unsigned i = 0; i < 3; i++) {
-            CU_ASSERT_EQUAL(feed_publish(&f, round % 2, t[i], i + 1), i + 1);
-        }
-        s[0][1].limited = round < 5;
-        car_session_resume(&s[0][1].session);
-        if (round % 3) {
-            feed_settle(&f);
-        }
-    }
-    feed_settle(&f);
-    for (unsigned i = 0; i < 3; i++) {
-        for (unsigned w = 0; w < 2; w++) {
-            char want[40];
-            snprintf(want, sizeof want, "1-%u", 30 * (i + 1));
-            EXPECT_SEEN(&s[i][w], want);
-            CU_ASSERT_EQUAL(car_tenant_connections(t[i]), 2 - w);
-            feed_leave(&s[i][w]);
-        }
-        CU_ASSERT_EQUAL(car_tenant_connections(t[i]), 0);
-    }
-    feed_close(&f);
-}
-
-/* A thread of its own under the worker, as in the server. */
-
-struct on_thread {
-    struct feed_subscriber s;
-    struct car_tenant *tenant;
-    char seen[100];
-};
-
-static void join_there(struct car_worker *worker, void *arg) {
-    struct on_thread *o = arg;
-    CU_ASSERT_PTR_EQUAL(car_worker_self(), worker);
-    CU_ASSERT_EQUAL(feed_join_since(&o->s, worker, o->tenant, 0), 0);
-}
-
-static void publish_there(struct car_worker *worker, void *arg) {
-    struct on_thread *o = arg;
-    CU_ASSERT_EQUAL(feed_publish(&f, worker->id, o->tenant, 200), 200);
-}
-
-static void look_there(struct car_worker *worker, void *arg) {
-    struct on_thread *o = arg;
-    (void)worker;
-    snprintf(o->seen, sizeof o->seen, "%s", feed_seen_text(&o->s));
-}
-
-static void leave_there(struct car_worker *worker, void *arg) {
-    (void)worker;
-    feed_leave(&((struct on_thread *)arg)->s);
-}
-
-static void test_on_threads(void) {
-    feed_open(&f, 2, KEEP);
-    struct on_thread o = {.tenant = feed_tenant(&f, "a"), .s.session.wire = CAR_WIRE_SSE};
-    feed_start(&f);
-    feed_call(&f, 0, publish_there, &o);
-    feed_call(&f, 1, join_there, &o);
-    feed_call(&f, 0, publish_there, &o);
-    for (int i = 0; i < 500 && strcmp(o.seen, "1-400") != 0; i++) {
-        uv_sleep(10); /* nothing but the feed's own notes may wake worker 1 up */
-        feed_call(&f, 1, look_there, &o);
-    }
-    CU_ASSERT_STRING_EQUAL(o.seen, "1-400");
-    feed_call(&f, 1, leave_there, &o);
-    CU_ASSERT_EQUAL(atomic_load(&f.answered), 400);
-    CU_ASSERT_EQUAL(atomic_load(&f.astray), 0);
-    feed_close(&f);
 }
 
 static const struct car_test TESTS[] = {
@@ -654,12 +477,6 @@ static const struct car_test TESTS[] = {
     {"one leaves, the others stay", test_others_stay},
     {"the lane goes with the last session", test_lane_goes_and_comes},
     {"a lane is freed after note and readers", test_lane_freed_either_way},
-    {"an overflowing lane loses nothing", test_overflow},
-    {"a lane with holes loses nothing", test_overflow_with_holes},
-    {"fan-out goes in pieces", test_fan_out_in_pieces},
-    {"one encoding for each wire", test_encoded_once},
-    {"tenants see their own events only", test_tenants_apart},
-    {"a worker with a thread is woken", test_on_threads},
 };
 
 int main(void) {
