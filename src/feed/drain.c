@@ -36,32 +36,49 @@ void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker) {
     car_task_yield(&worker->tasks, &tenant->drain_task);
 }
 
-/* How many events may be numbered before the slowest lane would miss some. */
-static uint64_t room(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
+/* How far the slowest lane has come. */
+static uint64_t floor_of(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
     uint64_t newest = car_history_newest(&tenant->history);
     car_reader_enter(reader);
-    uint64_t lag = newest - car_lanes_floor(tenant, feed->worker_count, newest);
+    uint64_t floor = car_lanes_floor(tenant, feed->worker_count, newest);
     car_reader_leave(reader);
+    return floor;
+}
+
+/* How many events may be numbered before that lane would miss some. */
+static uint64_t room_above(const struct car_tenant *tenant, uint64_t floor) {
+    uint64_t lag = car_history_newest(&tenant->history) - floor;
     return lag < CAR_LANE_LAG_MAX ? CAR_LANE_LAG_MAX - lag : 0;
+}
+
+/* Forgets what is neither to be kept nor waited for by a lane. */
+static void trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader, uint64_t floor) {
+    uint64_t newest = car_history_newest(&tenant->history);
+    uint64_t keep = newest >= feed->keep ? newest - feed->keep + 1 : 1;
+    car_history_forget(&tenant->history, reader, keep <= floor ? keep : floor + 1);
 }
 
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
                       struct car_publish **batch, size_t max) {
-    uint64_t space = room(feed, tenant, reader);
-    if (space == 0) {
+    uint64_t floor = floor_of(feed, tenant, reader);
+    if (room_above(tenant, floor) == 0) {
         /* Look again after saying that we wait: a lane that moved on in between has not seen us. */
         atomic_store(&tenant->stalled, true);
-        space = room(feed, tenant, reader);
-        if (space == 0) {
+        floor = floor_of(feed, tenant, reader);
+        if (room_above(tenant, floor) == 0) {
             return 0;
         }
         atomic_store(&tenant->stalled, false);
     }
     struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
-    max = max < space ? max : (size_t)space;
+    uint64_t room = room_above(tenant, floor);
+    max = max < room ? max : (size_t)room;
     size_t n = 0;
     while (n < max && (batch[n] = car_ring_take_mpsc(inlet))) {
         n++;
+    }
+    if (n == 0) {
+        trim(feed, tenant, reader, floor); /* what a lane was waited for, after a burst */
     }
     return n;
 }
@@ -113,8 +130,7 @@ void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car
     car_lanes_put(tenant, feed->worker_count, events, n, self);
     uint64_t floor = car_lanes_floor(tenant, feed->worker_count, newest);
     car_reader_leave(reader);
-    uint64_t keep = newest >= feed->keep ? newest - feed->keep + 1 : 1;
-    car_history_forget(&tenant->history, reader, keep <= floor ? keep : floor + 1);
+    trim(feed, tenant, reader, floor);
     for (size_t i = 0; i < count; i++) {
         answer(batch[i], self);
     }

@@ -85,13 +85,17 @@ static bool round_of(struct car_lane *lane) {
 }
 
 /* Lets a drainer that waits for this lane go on. Sequentially consistent on both sides: either it sees the new
- * position, or we see that it waits. */
+ * position, or we see that it waits. And what a burst left in the history for this lane is let go. */
 static void consumed(struct car_lane *lane) {
     struct car_tenant *tenant = lane->tenant;
+    struct car_feed *feed = car_feed_local(lane->worker->feed)->feed;
     atomic_store(&lane->consumed, lane->position);
-    if (atomic_load(&tenant->stalled) && atomic_exchange(&tenant->stalled, false) && car_drain_claim(tenant)) {
-        struct car_log *log = car_feed_local(lane->worker->feed)->feed->log;
-        log->ops->ready(log, tenant, lane->worker);
+    bool waited_for = atomic_load(&tenant->stalled) && atomic_exchange(&tenant->stalled, false);
+    uint64_t newest = car_history_newest(&tenant->history);
+    uint64_t held = newest + 1 - car_history_oldest(&tenant->history);
+    bool too_much = held > feed->keep && lane->position >= newest;
+    if ((waited_for || too_much) && car_drain_claim(tenant)) {
+        feed->log->ops->ready(feed->log, tenant, lane->worker);
     }
 }
 

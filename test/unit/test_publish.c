@@ -280,6 +280,8 @@ static void test_stalled_until_read(void) {
     CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 1), 0);
     check_all_in(t);
     CU_ASSERT_STRING_EQUAL(feed_seen_text(&s), "1-9215");
+    /* What was held for the worker is let go when it has read it, and not with the next event only. */
+    CU_ASSERT_EQUAL(car_history_oldest(&t->history), 9215 - KEEP + 1);
     CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 1), 1);
     CU_ASSERT_EQUAL(car_history_oldest(&t->history), 9216 - KEEP + 1);
     feed_leave(&s);
