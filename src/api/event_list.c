@@ -139,7 +139,8 @@ static void answer(struct car_call *call, struct listing *l) {
 }
 
 void car_event_list(struct car_call *call) {
-    if (car_http_header_accepts(call->req, "Accept", "text/event-stream")) {
+    if (car_http_header_accepts(call->req, "Accept", "text/event-stream") &&
+        !car_http_header_accepts(call->req, "Accept", "application/json")) {
         car_event_stream(call);
         return;
     }

@@ -1,4 +1,3 @@
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "carillon/base/buf.h"
@@ -8,7 +7,6 @@
 #include "carillon/feed/event.h"
 #include "carillon/feed/publish.h"
 #include "carillon/feed/tenant.h"
-#include "carillon/net/net.h"
 #include "carillon/proto/json.h"
 
 #include "call.h"
@@ -91,7 +89,7 @@ void car_event_publish(struct car_call *call) {
     struct car_draft draft;
     struct car_draft_type type;
     uint64_t began = car_clock_mono_us();
-    if (atomic_load_explicit(&call->api->net->draining, memory_order_relaxed)) {
+    if (call->exchange->draining) {
         car_respond_problem(call->exchange, 503, "the server is going away", NULL, NULL);
         return;
     }

@@ -82,12 +82,13 @@ static bool wanted_type(const struct car_buf *types, struct car_span type) {
     return types->len == 0;
 }
 
-/* Appends a validated JSON value as a text to be searched: its strings decoded, each ended by a NUL, the rest as it is
- * written. */
+/* Appends a validated JSON value as a text to be searched: its names and strings decoded, numbers and words as they are
+ * written, NULs between them. */
 static void flatten(struct car_buf *out, struct car_span raw) {
     for (size_t at = 0; at < raw.len;) {
         if (raw.ptr[at] != '"') {
-            car_buf_char(out, raw.ptr[at++]);
+            char c = raw.ptr[at++];
+            car_buf_char(out, strchr("{}[]:,", c) ? '\0' : c);
             continue;
         }
         size_t end = at + 1;

@@ -25,8 +25,8 @@ static int find(const struct car_auth *auth, struct car_reader *reader, struct c
     if (!out->tenant && auth->auto_tenants && car_tenant_id_ok(id)) {
         int err = car_registry_add(auth->registry, reader, id, &out->tenant);
         if (err && err != CAR_EEXIST) {
-            *why = "there is no room for another tenant";
-            return 503;
+            *why = "unknown tenant, and there is no room for another";
+            return 401;
         }
     }
     if (!out->tenant) {

@@ -391,6 +391,7 @@ static void on_closed(uv_handle_t *handle) {
     if (conn->next) {
         conn->next->pprev = conn->pprev;
     }
+    atomic_fetch_sub_explicit(&conn->worker->turned_away, conn->turned_away, memory_order_relaxed);
     /* Release: who sees the count go down sees all that the connection did, and may then stop the worker. */
     atomic_fetch_sub_explicit(&conn->worker->connections, 1, memory_order_release);
     free(conn);

@@ -111,10 +111,15 @@ static int on_headers(void *user, const struct car_http_request *req) {
     }
     exchange->verb = req->verb;
     exchange->http10 = req->minor == 0;
-    exchange->keep_alive = req->keep_alive && !atomic_load_explicit(&net->draining, memory_order_relaxed);
+    exchange->draining = atomic_load_explicit(&net->draining, memory_order_relaxed);
+    exchange->keep_alive = req->keep_alive && !exchange->draining;
     http->exchange = exchange;
     http->why = NULL;
     int status = net->app->begin(net->app_data, exchange, req, &http->why);
+    if (http->conn->turned_away) {
+        http->why = "too many connections";
+        return 503;
+    }
     if (req->expect_continue && status) {
         return status;
     }
@@ -262,10 +267,14 @@ static const struct car_conn_ops OPS = {
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     struct car_net *net = car_net_local(worker)->net;
     struct car_conn *conn = NULL;
-    if (car_conn_open(worker, fd, &OPS, &conn) != 0) {
-        if (!conn) {
-            atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_relaxed);
-        }
+    int err = car_conn_open(worker, fd, &OPS, &conn);
+    if (!conn) {
+        atomic_fetch_sub_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
+        return;
+    }
+    conn->turned_away = over_limit;
+    if (err) {
         return;
     }
     struct http *http = calloc(1, sizeof *http);
@@ -277,10 +286,6 @@ void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     }
     if (!http || !http->parser) {
         car_conn_close(conn);
-        return;
-    }
-    if (over_limit) {
-        refuse(http, 503, "too many connections");
         return;
     }
     car_conn_wake_in(conn, net->request_timeout_ms);

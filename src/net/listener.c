@@ -44,14 +44,15 @@ static void on_handover(struct car_note *note, void *owner) {
     free(h);
 }
 
-static struct car_worker *least_busy(const struct car_listener *listener, unsigned *total) {
+static struct car_worker *least_busy(const struct car_listener *listener, unsigned *total, unsigned *turned_away) {
     struct car_worker *best = NULL;
     unsigned fewest = UINT32_MAX;
-    *total = 0;
+    *total = *turned_away = 0;
     for (unsigned i = 0; i < listener->config.worker_count; i++) {
         struct car_worker *worker = listener->config.workers[i];
         unsigned n = atomic_load_explicit(&worker->connections, memory_order_relaxed);
         *total += n;
+        *turned_away += atomic_load_explicit(&worker->turned_away, memory_order_relaxed);
         if (n < fewest) {
             fewest = n;
             best = worker;
@@ -62,18 +63,18 @@ static struct car_worker *least_busy(const struct car_listener *listener, unsign
 
 static void deal(struct car_listener *listener, int fd) {
     unsigned total;
-    struct car_worker *worker = least_busy(listener, &total);
-    struct handover *h = NULL;
-    if (total < (uint64_t)listener->config.max_connections + REFUSALS_MAX) {
-        h = calloc(1, sizeof *h);
-    }
+    unsigned turned_away;
+    struct car_worker *worker = least_busy(listener, &total, &turned_away);
+    bool over_limit = total >= (uint64_t)listener->config.max_connections + turned_away;
+    struct handover *h = over_limit && turned_away >= REFUSALS_MAX ? NULL : calloc(1, sizeof *h);
     if (!h) {
         close(fd);
         return;
     }
     h->note.run = on_handover;
     h->fd = fd;
-    h->over_limit = total >= listener->config.max_connections;
+    h->over_limit = over_limit;
+    atomic_fetch_add_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
     atomic_fetch_add_explicit(&worker->connections, 1, memory_order_relaxed);
     car_mailbox_post(&worker->mailbox, &h->note);
 }

@@ -9,6 +9,7 @@ counts down and deadlines up.
 
 import base64
 import contextlib
+import ctypes
 import hashlib
 import itertools
 import json
@@ -213,7 +214,7 @@ class Response:
 
 
 def check_standing_headers(r):
-    """What API section 3 promises on every answer."""
+    """What every answer has to carry."""
     assert r.header("X-Content-Type-Options") == "nosniff", r
     assert r.header("X-Frame-Options") == "DENY", r
     assert r.header("Referrer-Policy") == "no-referrer", r
@@ -330,7 +331,7 @@ def in_chunks(body, size=7):
 
 
 def problem(r, status, code, fields=False):
-    """Checks an error answer: RFC 9457 as API section 3 fills it in."""
+    """Checks an error answer: RFC 9457 with `code` and `request_id`."""
     assert r.status == status, (r, f"expected {status} {code}")
     assert r.header("Content-Type", "").split(";")[0] == "application/problem+json", r
     if not r.body and r.status == status:
@@ -350,7 +351,7 @@ def problem(r, status, code, fields=False):
 
 
 def check_event(e, tenant):
-    """The shape of API section 1, in open mode."""
+    """The shape of an event in open mode, where it has no author."""
     assert set(e) <= {"id", "tenant_id", "seq", "type", "message", "metadata", "timestamp"}, e
     assert UUID4.fullmatch(e["id"]), e
     assert e["tenant_id"] == tenant, e
@@ -792,11 +793,19 @@ class Sse:
 # ----------------------------------------------------------------------------------------------------------- processes
 
 
-def limit_files(count):
-    def before_exec():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
-    return before_exec
+
+def before_exec(nofile):
+    """For the child, between fork and exec: it dies with the test run, however that ends."""
+
+    def work():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if nofile:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
+
+    return work
 
 
 class Process:
@@ -811,7 +820,7 @@ class Process:
             stderr=subprocess.STDOUT,
             env=clean_environment(env),
             start_new_session=True,
-            preexec_fn=limit_files(nofile) if nofile else None,
+            preexec_fn=before_exec(nofile),
         )
         self.pid = self.child.pid
         self.reader = threading.Thread(target=self.gather, daemon=True)

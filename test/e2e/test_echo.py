@@ -1,7 +1,8 @@
-"""The echo server, which has nothing but the protocol floors in it: RFC 6455, RFC 7692, and HTTP, as conformance suites ask.
+"""The echo server, which has nothing but the protocol floors in it: RFC 6455, RFC 7692, and HTTP, as conformance suites
+ask.
 
-The tables follow the sections of the Autobahn suite: 1 framing, 2 pings, 3 reserved bits, 4 opcodes, 5 fragments, 6 UTF-8,
-7 closing, 9 limits, 12 and 13 compression.
+The tables follow the sections of the Autobahn suite: 1 framing, 2 pings, 3 reserved bits, 4 opcodes, 5 fragments,
+6 UTF-8, 7 closing, 9 limits, 12 and 13 compression.
 """
 
 import asyncio
@@ -445,7 +446,8 @@ OFFERS = [
     "permessage-deflate; server_max_window_bits=12; server_no_context_takeover",
     "permessage-deflate; server_max_window_bits=15; client_max_window_bits=15",
     "permessage-deflate; server_max_window_bits=8",
-    "permessage-deflate; server_no_context_takeover; server_max_window_bits=9, permessage-deflate; server_no_context_takeover, permessage-deflate",
+    "permessage-deflate; server_no_context_takeover; server_max_window_bits=9, "
+    "permessage-deflate; server_no_context_takeover, permessage-deflate",
     "permessage-bzip2; level=9, permessage-deflate",
 ]
 

@@ -302,9 +302,15 @@ def test_out_of_descriptors(threads):
 
 # Clients that vanish
 
-HANDSHAKE = "GET /ws?tenant=t HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+HANDSHAKE = (
+    "GET /ws?tenant=t HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
-POST = f"POST /events?tenant=t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(EVENT)}\r\n\r\n".encode()
+POST = (
+    "POST /events?tenant=t HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    f"Content-Length: {len(EVENT)}\r\n\r\n"
+).encode()
 STAGES = {
     "connected": (b"", False),
     "mid-method": (b"PO", False),

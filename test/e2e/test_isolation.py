@@ -1,4 +1,4 @@
-"""No byte of one tenant's events on another tenant's path, whatever the path (DESIGN, invariant 1).
+"""No byte of one tenant's events on another tenant's path, whatever the path.
 
 Every message, type and metadata value of a tenant carries the tenant's canary. What a client of another tenant receives
 is searched for it as raw text, whatever frame or field it might hide in.

@@ -1,4 +1,4 @@
-"""Reading back: lists with their cursors, one event, stats, health (API section 3)."""
+"""Reading back: lists with their cursors, one event, stats, health."""
 
 import datetime
 import json

@@ -1,4 +1,4 @@
-"""Publishing: API sections 1, 2 (open mode) and the publishing part of 3."""
+"""Publishing: the event's shape and rules, what is refused and how, and who is asking (open mode)."""
 
 import datetime
 import json

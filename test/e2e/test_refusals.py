@@ -1,8 +1,10 @@
 """What is refused before it is read: by the headers alone, and by a handshake that is malformed."""
 
+import signal
+
 import pytest
 
-from harness import Http, Refused, Server, WebSocket, problem
+from harness import Http, Refused, Server, WebSocket, problem, until
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +42,33 @@ def test_malformed_extensions_fail_the_handshake(server, offer):
     with pytest.raises(Refused) as refused:
         WebSocket(server.port, "/ws?tenant=tenant_a", offer=offer)
     problem(refused.value.response, 400, "bad_request")
+
+
+def test_over_the_limit_a_request_is_read_before_it_is_refused():
+    with Server("--max-connections", "1", tenants=False) as s:
+        first = Http(s.port)
+        assert first.request("GET", "/livez").status == 200
+        second = Http(s.port)
+        second.send(second.build("HEAD", "/livez", {"X-Request-Id": "mine"}))
+        r = second.response("HEAD")
+        assert (r.status, r.header("X-Request-Id"), r.body) == (503, "mine", b"")
+        assert r.header("Retry-After")
+        third = Http(s.port)  # connected, and says nothing: it takes no place
+        first.close()
+        until(lambda: Http(s.port).request("GET", "/livez").status == 200, "a free place")
+        second.close()
+        third.close()
+
+
+def test_a_request_that_began_before_the_drain_is_served():
+    with Server(tenants=False) as s:
+        body = b'{"message":"late"}'
+        conn = Http(s.port)
+        head = conn.build("POST", "/events", {"X-Tenant-ID": "tenant_a", "Content-Type": "application/json", "Content-Length": str(len(body))})
+        conn.send(head + body[:5])
+        assert Http(s.port).request("GET", "/readyz").status == 200  # by now the first bytes have been read
+        s.process.signal(signal.SIGTERM)
+        until(lambda: "draining" in s.process.output(), "the drain")
+        conn.send(body[5:])
+        assert conn.response().status == 201
+        conn.close()

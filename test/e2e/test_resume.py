@@ -1,4 +1,4 @@
-"""Every subscriber sees its tenant's events in order, each once, from where it asked on (DESIGN, invariant 2).
+"""Every subscriber sees its tenant's events in order, each once, from where it asked on.
 
 Thousands of joins while publishers flood; slow readers; reconnect storms; bursts that overflow every queue on the way.
 """

@@ -1,4 +1,4 @@
-"""Readers that can't keep up: they are told, others don't notice, and memory stays bounded (DESIGN, invariants 4 and 5)."""
+"""Readers that can't keep up: they are told, others don't notice, and memory stays bounded."""
 
 import contextlib
 import json
@@ -118,7 +118,7 @@ def test_many_stalled_readers_cost_no_memory():
 
 
 def test_snapshots_and_replays_nobody_reads():
-    """Asking again and again for the whole log without reading an answer: the server stops taking requests, not memory."""
+    """Asking again and again for the whole log without reading an answer: the server stops taking requests."""
     with Server("--threads", "1", "--buffer-size", "200") as s:
         fast = s.ws("t")
         for part in range(20):
@@ -254,7 +254,7 @@ def test_memory_does_not_grow_with_what_is_published():
 
 
 def test_slow_tenant_does_not_delay_another():
-    """While one tenant's readers stall under its flood, the other's events arrive (no time is measured, only arrival)."""
+    """While one tenant's readers stall under its flood, the other's events arrive (no time is measured)."""
     with Server("--threads", "1", "--buffer-size", KEPT) as s:
         stalled = [s.ws("noisy", rcvbuf=4096) for _ in range(20)]
         quiet = [s.ws("quiet"), s.sse("quiet")]

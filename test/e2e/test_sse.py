@@ -1,4 +1,4 @@
-"""Server-Sent Events: API section 5."""
+"""Server-Sent Events: the stream's form, resuming, what is refused, how it ends."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The WebSocket interface: API section 4, over RFC 6455 and RFC 7692."""
+"""The WebSocket interface, over RFC 6455 and RFC 7692: every frame, joining, closing, compression."""
 
 import asyncio
 import json
@@ -299,7 +299,10 @@ def test_plain_get(server, tenant):
 
 
 def test_handshake_over_http_1_0(server, tenant):
-    key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+    key = (
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
+    )
     c = server.http()
     c.send(f"GET /ws?tenant={tenant} HTTP/1.0\r\nHost: x\r\n{key}\r\n\r\n".encode())
     assert c.response().status in (400, 426, 505)
@@ -883,7 +886,8 @@ def test_who_does_not_answer_is_dropped():
         "permessage-deflate; server_max_window_bits=15",
         "permessage-deflate; server_no_context_takeover",
         "permessage-deflate; client_no_context_takeover",
-        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9; client_max_window_bits=9",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+        "server_max_window_bits=9; client_max_window_bits=9",
         "x-unknown, permessage-deflate",
         "permessage-deflate; bogus=1, permessage-deflate",
         "PERMESSAGE-deflate; foo, permessage-deflate; client_max_window_bits",

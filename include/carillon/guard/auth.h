@@ -33,8 +33,8 @@ struct car_auth {
 /*
  * Finds out whose the request is, in `open` mode: the tenant named by the X-Tenant-ID header or the `tenant` parameter,
  * nothing else. 0 and *out; or the status to refuse it with, and a static reason: 400 (named twice, or the parameter is
- * malformed), 401 (not named, or not known), 403 (header and parameter differ), 503 (no room for another tenant). Any
- * thread with a reader.
+ * malformed), 401 (not named, or not known and not to be made), 403 (header and parameter differ). Any thread with a
+ * reader.
  */
 int car_auth_open(const struct car_auth *auth, struct car_reader *reader, const struct car_http_request *req,
                   struct car_identity *out, const char **why);

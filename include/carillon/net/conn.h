@@ -55,6 +55,7 @@ struct car_conn {
     struct car_buf *held;    /* input that the protocol left */
     uint64_t given;          /* bytes that the socket or libuv has been given, ever */
     uint64_t taken;          /* how many of them the socket had taken when car_conn_is_stuck was last asked */
+    bool turned_away : 1;    /* over the limit: counted in the worker's turned_away as well */
     bool reading : 1;
     bool wrote : 1;  /* libuv has written something since the last turn */
     bool full : 1;   /* somebody waits for `drained` */

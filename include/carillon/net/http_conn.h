@@ -29,6 +29,7 @@ struct car_exchange {
     bool keep_alive; /* after the answer; the answerer may turn it off, and says so in its headers */
     bool answered;
     bool http10;
+    bool draining; /* the server was going away already when the request began */
     char request_id[CAR_REQUEST_ID_MAX + 1];
     struct car_buf headers; /* header lines that go with every answer of this exchange */
 };
@@ -46,8 +47,8 @@ struct car_http_app {
     void (*refuse)(void *app, struct car_exchange *exchange, int status, const char *why);
 };
 
-/* The protocol that a new connection starts with. Takes the socket over. `over_limit`: it is answered 503 at once, and
- * ends. On the worker's thread. */
+/* The protocol that a new connection starts with. Takes the socket over. `over_limit`: its first request is
+ * answered 503, and it ends. On the worker's thread. */
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit);
 
 /* Answers with a whole response, head and body, and ends the exchange: it may be freed by the call. Takes a reference

@@ -26,6 +26,7 @@ struct car_worker {
 
     /* any thread */
     struct car_mailbox mailbox;
+    atomic_uint turned_away; /* those of `connections` that are over the limit, and only wait to be told so */
     atomic_uint connections; /* dealt to this worker and not gone yet: the listener adds, the worker takes away */
 
     /* the worker's thread only */
