@@ -36,7 +36,9 @@ def test_expect_is_answered_at_once_where_the_headers_decide(server, method, pat
     conn.close()
 
 
-@pytest.mark.parametrize("offer", ["permessage-deflate; =5", 'permessage-deflate; a="b', "a b", "permessage-deflate;", ",,=", "x;y=z z"])
+@pytest.mark.parametrize(
+    "offer", ["permessage-deflate; =5", 'permessage-deflate; a="b', "a b", "permessage-deflate;", ",,=", "x;y=z z"]
+)
 def test_malformed_extensions_fail_the_handshake(server, offer):
     """RFC 6455, section 9.1."""
     with pytest.raises(Refused) as refused:
@@ -64,7 +66,11 @@ def test_a_request_that_began_before_the_drain_is_served():
     with Server(tenants=False) as s:
         body = b'{"message":"late"}'
         conn = Http(s.port)
-        head = conn.build("POST", "/events", {"X-Tenant-ID": "tenant_a", "Content-Type": "application/json", "Content-Length": str(len(body))})
+        head = conn.build(
+            "POST",
+            "/events",
+            {"X-Tenant-ID": "tenant_a", "Content-Type": "application/json", "Content-Length": str(len(body))},
+        )
         conn.send(head + body[:5])
         assert Http(s.port).request("GET", "/readyz").status == 200  # by now the first bytes have been read
         s.process.signal(signal.SIGTERM)

@@ -1,0 +1,34 @@
+"""What the end-to-end tests stand on: the server as a child process, and clients over raw sockets.
+
+The clients are strict on purpose. An answer that a lenient client would put up with (a header twice, a masked frame, a
+length in a longer form than needed) fails the test that received it.
+
+CARILLON_BIN and ECHO_SERVER_BIN name the programs. CARILLON_SLOW=1, or a sanitizer named in CARILLON_SANITIZE, scales
+counts down and deadlines up.
+"""
+
+# flake8: noqa: F401
+from .settings import SANITIZED, SLOW, WAIT, scaled, program, clean_environment, until
+from .wire import Eof, Wire
+from .http import TOKEN, ONLY_ONCE, Response, check_standing_headers, Http, in_chunks, problem
+from .check import UUID4, STAMP, NOWHERE, check_event, check_hello
+from .websocket import (
+    CONT,
+    TEXT,
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    GUID,
+    Refused,
+    Closed,
+    xor,
+    frame,
+    parse_extension,
+    WebSocket,
+    refused,
+)
+from .sse import SseEvent, Sse
+from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Process
+from .server import Server
+from .team import Team
