@@ -17,6 +17,7 @@
 struct stream {
     struct car_sse sse; /* first: the connection's handlers get it */
     struct car_session session;
+    bool leaving; /* the server goes away, and something is owed first */
 };
 
 static struct stream *of_session(struct car_session *session) {
@@ -46,7 +47,15 @@ static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
     return true;
 }
 
-static const struct car_session_ops SESSION_OPS = {.offer = offer, .gap = gap, .too_slow = too_slow};
+static void caught_up(struct car_session *session) {
+    struct stream *stream = of_session(session);
+    if (stream->leaving) {
+        car_sse_go_away(&stream->sse);
+    }
+}
+
+static const struct car_session_ops SESSION_OPS = {
+    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up};
 
 static void on_drained(struct car_sse *sse) {
     car_session_resume(&((struct stream *)sse)->session);
@@ -58,7 +67,16 @@ static void on_ended(struct car_sse *sse) {
     free(stream);
 }
 
-static const struct car_sse_ops SSE_OPS = {.drained = on_drained, .ended = on_ended};
+/* What was acknowledged before the end is still delivered to whoever reads it in time. */
+static void on_leave(struct car_sse *sse) {
+    struct stream *stream = (struct stream *)sse;
+    stream->leaving = true;
+    if (!car_session_is_behind(&stream->session)) {
+        car_sse_go_away(sse);
+    }
+}
+
+static const struct car_sse_ops SSE_OPS = {.drained = on_drained, .leave = on_leave, .ended = on_ended};
 
 static void add(struct car_buf *out, const char *event, struct car_span id, struct car_buf *data) {
     car_buf_char(data, '}');
@@ -121,7 +139,8 @@ void car_event_stream(struct car_call *call) {
         return;
     }
     if (call->exchange->verb == CAR_HTTP_HEAD) {
-        car_respond(call->exchange, &(struct car_response){.status = 200, .type = "text/event-stream"});
+        car_respond(call->exchange,
+                    &(struct car_response){.status = 200, .type = "text/event-stream", .endless = true});
         return;
     }
     struct stream *stream = calloc(1, sizeof *stream);

@@ -42,7 +42,15 @@ static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
     return false;
 }
 
-static const struct car_session_ops SESSION_OPS = {.offer = offer, .gap = gap, .too_slow = too_slow};
+static void caught_up(struct car_session *session) {
+    struct car_live *live = of_session(session);
+    if (live->leaving) {
+        car_ws_go_away(&live->ws);
+    }
+}
+
+static const struct car_session_ops SESSION_OPS = {
+    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up};
 
 /* What the WebSocket calls. */
 
@@ -59,6 +67,15 @@ static void on_drained(struct car_ws *ws) {
     car_session_resume(&((struct car_live *)ws)->session);
 }
 
+/* What was acknowledged before the end is still delivered to whoever reads it in time. */
+static void on_leave(struct car_ws *ws) {
+    struct car_live *live = (struct car_live *)ws;
+    live->leaving = true;
+    if (!car_session_is_behind(&live->session)) {
+        car_ws_go_away(ws);
+    }
+}
+
 void car_live_release(struct car_live *live) {
     if (live->ended && live->publishing == 0) {
         free(live);
@@ -72,7 +89,8 @@ static void on_ended(struct car_ws *ws) {
     car_live_release(live);
 }
 
-static const struct car_ws_ops WS_OPS = {.message = on_message, .drained = on_drained, .ended = on_ended};
+static const struct car_ws_ops WS_OPS = {
+    .message = on_message, .drained = on_drained, .leave = on_leave, .ended = on_ended};
 
 /* Opening. */
 

@@ -18,6 +18,7 @@ struct car_live {
     const struct car_api *api;
     struct car_worker *worker;
     unsigned publishing; /* commands whose event is not in the log yet */
+    bool leaving;        /* the server goes away, and something is owed first */
     bool ended;
 };
 

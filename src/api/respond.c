@@ -19,7 +19,7 @@ static void write_head(struct car_buf *out, const struct car_exchange *exchange,
         car_buf_span(out, car_span_cstr(r->type));
         CAR_BUF_LIT(out, "\r\n");
     }
-    if (!bodiless(r->status)) {
+    if (!bodiless(r->status) && !r->endless) {
         CAR_BUF_LIT(out, "Content-Length: ");
         car_buf_u64(out, r->body.len);
         CAR_BUF_LIT(out, "\r\n");
@@ -90,8 +90,6 @@ const char *car_problem_code(int status) {
         return "conflict";
     case 413:
         return "too_large";
-    case 414:
-        return "uri_too_long";
     case 415:
         return "unsupported_media_type";
     case 422:

@@ -2,6 +2,7 @@
 #define CARILLON_API_RESPOND_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "carillon/base/span.h"
 
@@ -16,6 +17,7 @@ struct car_response {
     const char *type;     /* NULL where there is no content */
     struct car_span body; /* borrowed */
     const char *headers;
+    bool endless;      /* HEAD of something whose length nobody knows */
     const void *owner; /* the tenant whose bytes the body holds; NULL where it holds no tenant's */
 };
 

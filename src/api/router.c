@@ -155,7 +155,9 @@ static void on_request(void *app, struct car_exchange *exchange, const struct ca
         car_respond_problem(exchange, 405, "this server is no proxy", NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n");
         return;
     }
-    if (memchr(req->path.ptr, '%', req->path.len)) {
+    /* An encoded slash is none (RFC 3986, section 2.2): such a path is looked up as it is, and found nowhere. */
+    if (memchr(req->path.ptr, '%', req->path.len) && !memmem(req->path.ptr, req->path.len, "%2F", 3) &&
+        !memmem(req->path.ptr, req->path.len, "%2f", 3)) {
         if (car_http_decode(req->path, false, &decoded) != 0) {
             car_respond_problem(exchange, 400, "the path has a malformed percent-encoding", NULL, NULL);
             car_buf_free(&decoded);
@@ -171,7 +173,8 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     if (!exchange->request_id[0]) {
         car_begin(app, exchange, NULL);
     }
-    car_respond_problem(exchange, status, why, NULL, NULL);
+    /* The contract has one status for a head that is too large, whichever part of it is. */
+    car_respond_problem(exchange, status == 414 ? 431 : status, why, NULL, NULL);
 }
 
 const struct car_http_app car_api_app = {.begin = on_begin, .request = on_request, .refuse = on_refuse};

@@ -111,6 +111,9 @@ static void on_catch_up(struct car_task *task) {
     }
     if (more && session->position == session->lane->position) {
         go_live(session);
+        if (session->ops->caught_up) {
+            session->ops->caught_up(session);
+        }
     } else if (more) {
         car_task_yield(&session->lane->worker->tasks, task);
     }

@@ -42,6 +42,16 @@ void car_sse_finish(struct car_sse *sse) {
     car_conn_finish(sse->conn);
 }
 
+void car_sse_go_away(struct car_sse *sse) {
+    struct car_buf out = CAR_BUF_INIT;
+    car_sse_retry(&out, car_net_retry_ms());
+    if (!out.failed) {
+        car_conn_write_copy(sse->conn, out.data, out.len);
+    }
+    car_buf_free(&out);
+    car_conn_finish(sse->conn);
+}
+
 /* A client has nothing to say on a stream. */
 static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     (void)conn;
@@ -75,13 +85,8 @@ static void on_wake(struct car_conn *conn) {
 }
 
 static void on_leave(struct car_conn *conn) {
-    struct car_buf out = CAR_BUF_INIT;
-    car_sse_retry(&out, car_net_retry_ms());
-    if (!out.failed) {
-        car_conn_write_copy(conn, out.data, out.len);
-    }
-    car_buf_free(&out);
-    car_conn_finish(conn);
+    struct car_sse *sse = sse_of(conn);
+    sse->ops->leave(sse);
 }
 
 static void on_ended(struct car_conn *conn) {

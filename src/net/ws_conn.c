@@ -91,6 +91,12 @@ void car_ws_close(struct car_ws *ws, unsigned code, const char *reason) {
     }
 }
 
+void car_ws_go_away(struct car_ws *ws) {
+    char reason[CAR_WS_REASON_MAX];
+    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
+    car_ws_close(ws, CAR_WS_GOING_AWAY, reason);
+}
+
 /* The peer broke the protocol: it is told, and the connection ends without waiting for its answer. */
 static void fail(struct car_ws *ws, unsigned code, const char *why) {
     send_close(ws, code, car_span_cstr(why));
@@ -197,9 +203,12 @@ static void on_wake(struct car_conn *conn) {
 }
 
 static void on_leave(struct car_conn *conn) {
-    char reason[CAR_WS_REASON_MAX];
-    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
-    car_ws_close(ws_of(conn), CAR_WS_GOING_AWAY, reason);
+    struct car_ws *ws = ws_of(conn);
+    if (ws->ops->leave) {
+        ws->ops->leave(ws);
+    } else {
+        car_ws_go_away(ws);
+    }
 }
 
 static void on_ended(struct car_conn *conn) {

@@ -341,3 +341,22 @@ def test_websocket_during_the_crowd():
         finally:
             done.set()
         team.join()
+
+
+def test_slow_readers_get_what_was_acknowledged():
+    """Whoever reads in time gets all of it before the good-bye."""
+    with Server("--buffer-size", "1000", drain="60s") as s:
+        ws, sse = s.ws("t", rcvbuf=4096), s.sse("t", rcvbuf=4096)
+        body = json.dumps({"message": "x", "metadata": {"pad": "y" * 30_000}}).encode()
+        count = len(s.flood("t", (body for _ in range(400)), depth=4))
+        s.process.signal(signal.SIGTERM)
+        until(lambda: "draining" in s.process.output(), "the drain")
+        assert [e["seq"] for e in ws.events(count)] == list(range(1, count + 1))
+        ws.closes_with(1001)
+        assert [e["seq"] for e in sse.events(count)] == list(range(1, count + 1))
+        with pytest.raises(Eof):
+            sse.recv()
+        assert sse.retry
+        s.process.wait()
+        s.process.check(0)
+        s.ended = True

@@ -1,10 +1,11 @@
 """What is refused before it is read: by the headers alone, and by a handshake that is malformed."""
 
 import signal
+import subprocess
 
 import pytest
 
-from harness import Http, Refused, Server, WebSocket, problem, until
+from harness import Http, Refused, Server, WebSocket, problem, program, until
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,27 @@ def test_a_request_that_began_before_the_drain_is_served():
         conn.send(body[5:])
         assert conn.response().status == 201
         conn.close()
+
+
+def test_head_of_a_stream_promises_no_length(server):
+    for target, accept in (("/api/v1/events/stream", "*/*"), ("/events", "text/event-stream")):
+        conn = Http(server.port)
+        conn.send(conn.build("HEAD", target, {"X-Tenant-ID": "tenant_a", "Accept": accept}))
+        r = conn.head()
+        assert r.status == 200 and r.header("Content-Type") == "text/event-stream"
+        assert r.header("Content-Length") is None
+        conn.close()
+
+
+@pytest.mark.parametrize("path", ["/api%2Fv1%2Ftenants", "/events%2fstats", "/js%2Fmain.js"])
+def test_an_encoded_slash_is_none(server, path):
+    """RFC 3986, section 2.2: a proxy's rules for paths must not be passed by."""
+    r = Http(server.port).request("GET", path, {"X-Tenant-ID": "tenant_a"})
+    problem(r, 404, "not_found")
+
+
+@pytest.mark.parametrize("arguments", [["--nope"], ["--port", "abc"], ["--port", "99999"], ["--port"], ["x"]])
+def test_echo_server_wants_sound_arguments(arguments):
+    ran = subprocess.run([program("ECHO_SERVER_BIN"), *arguments], capture_output=True, timeout=20, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(b"usage:") and ran.stderr.count(b"\n") == 1

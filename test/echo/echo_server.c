@@ -12,10 +12,12 @@
 
 #include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
+#include "carillon/base/err.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/listener.h"
 #include "carillon/net/net.h"
 #include "carillon/net/ws_conn.h"
+#include "carillon/runtime/control.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 
@@ -138,18 +140,23 @@ static void on_sigterm(uv_signal_t *handle, int signum) {
     uv_close((uv_handle_t *)handle, NULL);
 }
 
-static unsigned long number(int argc, char **argv, const char *flag, unsigned long fallback) {
-    for (int i = 1; i + 1 < argc; i++) {
-        if (strcmp(argv[i], flag) == 0) {
-            return strtoul(argv[i + 1], NULL, 10);
-        }
+static void usage(void) {
+    fputs("usage: echo-server [--port 0…65535] [--threads 1…64]\n", stderr);
+    exit(2);
+}
+
+static unsigned long number(const char *text, unsigned long max) {
+    char *end = NULL;
+    unsigned long value = text ? strtoul(text, &end, 10) : 0;
+    if (!text || end == text || *end || *text == '-' || value > max) {
+        usage();
     }
-    return fallback;
+    return value;
 }
 
 static void require(int err, const char *what) {
     if (err) {
-        fprintf(stderr, "echo-server: %s: error %d\n", what, err);
+        fprintf(stderr, "echo-server: %s: %s\n", what, car_control_strerror(err));
         exit(EXIT_FAILURE);
     }
 }
@@ -167,8 +174,21 @@ int main(int argc, char **argv) {
     };
     signal(SIGPIPE, SIG_IGN);
     struct car_reclaim *reclaim = car_reclaim_new();
-    unsigned long threads = number(argc, argv, "--threads", 1);
-    require(!reclaim || threads < 1 || threads > THREADS_MAX, "start");
+    unsigned long threads = 1;
+    unsigned long port = 9001;
+    for (int i = 1; i < argc; i += 2) {
+        if (strcmp(argv[i], "--port") == 0) {
+            port = number(argv[i + 1], UINT16_MAX);
+        } else if (strcmp(argv[i], "--threads") == 0) {
+            threads = number(argv[i + 1], THREADS_MAX);
+        } else {
+            usage();
+        }
+    }
+    if (threads == 0) {
+        usage();
+    }
+    require(reclaim ? 0 : CAR_ENOMEM, "start");
     require(uv_loop_init(&echo.loop), "loop");
     for (; echo.count < threads; echo.count++) {
         require(car_worker_open(&echo.workers[echo.count], echo.count, reclaim), "worker");
@@ -177,7 +197,7 @@ int main(int argc, char **argv) {
     }
     struct car_listener_config config = {
         .host = "127.0.0.1",
-        .port = (uint16_t)number(argc, argv, "--port", 9001),
+        .port = (uint16_t)port,
         .max_connections = 10000,
         .workers = echo.workers,
         .worker_count = echo.count,

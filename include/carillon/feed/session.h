@@ -24,6 +24,8 @@ struct car_session_ops {
     /* The peer fell behind all that is kept. true where the transport told it of the gap and goes on; false where it
      * closes. */
     bool (*too_slow)(struct car_session *session, uint64_t from, uint64_t to);
+    /* It was behind, and has been offered everything there is. May be NULL. */
+    void (*caught_up)(struct car_session *session);
 };
 
 enum car_session_state {
@@ -68,6 +70,11 @@ void car_session_resume(struct car_session *session);
 
 /* Leaves; the session offers nothing more and may be freed. Nothing where it is detached. */
 void car_session_detach(struct car_session *session);
+
+/* Whether there is something for it in the log that it has not been offered. */
+static inline bool car_session_is_behind(const struct car_session *session) {
+    return session->state == CAR_SESSION_BEHIND;
+}
 
 struct car_tenant *car_session_tenant(const struct car_session *session);
 

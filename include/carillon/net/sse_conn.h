@@ -14,6 +14,8 @@ struct car_sse;
 struct car_sse_ops {
     /* The socket takes more again, after car_sse_is_full. */
     void (*drained)(struct car_sse *sse);
+    /* The server goes away: call car_sse_go_away, at once or when what is owed has been sent. */
+    void (*leave)(struct car_sse *sse);
     /* The connection has ended: free what embeds the stream. The last call. */
     void (*ended)(struct car_sse *sse);
 };
@@ -40,5 +42,8 @@ bool car_sse_is_full(struct car_sse *sse);
 
 /* Ends the stream after what was sent; the browser comes back by itself. */
 void car_sse_finish(struct car_sse *sse);
+
+/* The same, and tells the client after which time to come back. */
+void car_sse_go_away(struct car_sse *sse);
 
 #endif

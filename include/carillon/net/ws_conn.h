@@ -21,6 +21,8 @@ struct car_ws_ops {
     void (*message)(struct car_ws *ws, enum car_ws_opcode op, char *data, size_t len);
     /* The socket takes more again, after car_ws_is_full. */
     void (*drained)(struct car_ws *ws);
+    /* The server goes away: call car_ws_go_away, at once or when what is owed has been sent. NULL: at once. */
+    void (*leave)(struct car_ws *ws);
     /* The connection has ended: free what embeds the WebSocket. The last call. */
     void (*ended)(struct car_ws *ws);
 };
@@ -57,5 +59,8 @@ bool car_ws_is_full(struct car_ws *ws);
 
 /* Sends a close frame, and ends the connection when the peer has answered it or had time to. */
 void car_ws_close(struct car_ws *ws, unsigned code, const char *reason);
+
+/* Closes with 1001 and the time after which the client shall come back. */
+void car_ws_go_away(struct car_ws *ws);
 
 #endif
