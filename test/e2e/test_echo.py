@@ -2,42 +2,11 @@
 
 import os
 import random
-import signal
 import struct
 
 import pytest
 
-from harness import BINARY, CLOSE, CONT, Eof, PING, PONG, Process, TEXT, WebSocket, frame, program
-
-
-@pytest.fixture(scope="module")
-def port():
-    process = Process([program("ECHO_SERVER_BIN"), "--port", "0"])
-    try:
-        number = process.listening()
-        yield number
-        process.signal(signal.SIGTERM)
-        code = process.wait()
-        process.check(code if code in (0, -signal.SIGTERM) else 0)
-    finally:
-        process.kill()
-
-
-@pytest.fixture
-def ws(port):
-    client = WebSocket(port, "/", standing=False)
-    yield client
-    client.close()
-
-
-def connect(port, path="/", **more):
-    return WebSocket(port, path, standing=False, **more)
-
-
-def still_fine(ws):
-    ws.send_frame(TEXT, b"still fine")
-    assert ws.recv() == (TEXT, b"still fine")
-    ws.shut()
+from harness import BINARY, CLOSE, CONT, Eof, INVALID, PING, PONG, TEXT, connect, frame, still_fine
 
 
 # 1 Framing
@@ -208,51 +177,6 @@ VALID = [
     b"\xf0\x9f\xbf\xbf",
     b"\xf3\xbf\xbf\xbe",
     b"\xef\xb7\x90",
-]
-INVALID = [
-    b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
-    b"\x80",
-    b"\xbf",
-    b"\x80\xbf",
-    b"\x80\xbf\x80\xbf",
-    b"\xc0 \xc1 \xc2 ",
-    b"\xe0 \xe1 ",
-    b"\xf0 \xf1 ",
-    b"\xf8 ",
-    b"\xfc ",
-    b"\xc0",
-    b"\xe0\x80",
-    b"\xf0\x80\x80",
-    b"\xf8\x80\x80\x80",
-    b"\xfc\x80\x80\x80\x80",
-    b"\xdf",
-    b"\xef\xbf",
-    b"\xf7\xbf\xbf",
-    b"\xfb\xbf\xbf\xbf",
-    b"\xfd\xbf\xbf\xbf\xbf",
-    b"\xfe",
-    b"\xff",
-    b"\xfe\xfe\xff\xff",
-    b"\xc0\xaf",
-    b"\xe0\x80\xaf",
-    b"\xf0\x80\x80\xaf",
-    b"\xf8\x80\x80\x80\xaf",
-    b"\xfc\x80\x80\x80\x80\xaf",
-    b"\xc1\xbf",
-    b"\xe0\x9f\xbf",
-    b"\xf0\x8f\xbf\xbf",
-    b"\xc0\x80",
-    b"\xe0\x80\x80",
-    b"\xf0\x80\x80\x80",
-    b"\xed\xa0\x80",
-    b"\xed\xad\xbf",
-    b"\xed\xae\x80",
-    b"\xed\xbf\xbf",
-    b"\xed\xa0\x80\xed\xb0\x80",
-    b"\xf4\x90\x80\x80",
-    b"\xf5\x80\x80\x80",
-    b"\xf7\xbf\xbf\xbf",
-    b"\xf8\x88\x80\x80\x80",
 ]
 
 

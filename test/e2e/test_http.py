@@ -5,31 +5,10 @@ import time
 
 import pytest
 
-from harness import Eof, Http, NOWHERE, Server, in_chunks, problem, scaled
+from harness import Eof, Http, RESOURCES, Server, in_chunks, problem, scaled
 
 EVENT = b'{"message":"x"}'
 JSON = {"Content-Type": "application/json"}
-# Every path of this version with the methods it answers besides OPTIONS.
-RESOURCES = {
-    "/events": {"GET", "HEAD", "POST"},
-    "/api/events": {"GET", "HEAD", "POST"},
-    "/api/v1/events": {"GET", "HEAD", "POST"},
-    f"/events/{NOWHERE}": {"GET", "HEAD"},
-    f"/api/events/{NOWHERE}": {"GET", "HEAD"},
-    f"/api/v1/events/{NOWHERE}": {"GET", "HEAD"},
-    "/events/stats": {"GET", "HEAD"},
-    "/api/events/stats": {"GET", "HEAD"},
-    "/api/v1/events/stats": {"GET", "HEAD"},
-    "/api/v1/events/stream": {"GET", "HEAD"},
-    "/ws": {"GET", "HEAD"},
-    "/api/v1/ws": {"GET", "HEAD"},
-    "/api/v1/tenants": {"GET", "HEAD"},
-    "/api/health": {"GET", "HEAD"},
-    "/health": {"GET", "HEAD"},
-    "/livez": {"GET", "HEAD"},
-    "/readyz": {"GET", "HEAD"},
-    "/": {"GET", "HEAD"},
-}
 
 
 @pytest.fixture(scope="module")

@@ -6,30 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness import NOWHERE, Server, WebSocket, check_event, problem, refused
+from harness import NOWHERE, RESOURCES, Server, WebSocket, check_event, problem, refused
 
 EVENT = b'{"message":"x"}'
-# Every path of this version with the methods it answers besides OPTIONS.
-RESOURCES = {
-    "/events": {"GET", "HEAD", "POST"},
-    "/api/events": {"GET", "HEAD", "POST"},
-    "/api/v1/events": {"GET", "HEAD", "POST"},
-    f"/events/{NOWHERE}": {"GET", "HEAD"},
-    f"/api/events/{NOWHERE}": {"GET", "HEAD"},
-    f"/api/v1/events/{NOWHERE}": {"GET", "HEAD"},
-    "/events/stats": {"GET", "HEAD"},
-    "/api/events/stats": {"GET", "HEAD"},
-    "/api/v1/events/stats": {"GET", "HEAD"},
-    "/api/v1/events/stream": {"GET", "HEAD"},
-    "/ws": {"GET", "HEAD"},
-    "/api/v1/ws": {"GET", "HEAD"},
-    "/api/v1/tenants": {"GET", "HEAD"},
-    "/api/health": {"GET", "HEAD"},
-    "/health": {"GET", "HEAD"},
-    "/livez": {"GET", "HEAD"},
-    "/readyz": {"GET", "HEAD"},
-    "/": {"GET", "HEAD"},
-}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from harness import PONG, SANITIZED, Eof, Refused, Server, Team, WebSocket, problem, refused, scaled, until
+from harness import Eof, PONG, Refused, SANITIZED, Server, Team, WebSocket, problem, refused, scaled, until
 
 TENANTS = 12
 CANARY = re.compile(rb"canary\.([A-Za-z0-9._-]+?)\.end")

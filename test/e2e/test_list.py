@@ -18,11 +18,6 @@ def server():
         yield s
 
 
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
 @pytest.fixture(scope="module")
 def thirty(server):
     """A tenant with thirty events of three types, and the events, oldest first."""

@@ -15,11 +15,6 @@ def server():
         yield s
 
 
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
 def put(server, tenant, raw, **headers):
     """Publishes exactly these bytes."""
     return server.post(tenant, raw if isinstance(raw, bytes) else raw.encode(), headers=headers)

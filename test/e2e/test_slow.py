@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import SANITIZED, SLOW, TEXT, WAIT, Closed, Server, Team, frame, scaled, until
+from harness import Closed, SANITIZED, SLOW, Server, TEXT, Team, WAIT, frame, scaled, until
 
 KEPT = 40
 PAD = 100_000  # bytes an event: a few dozen fill every buffer of the kernel

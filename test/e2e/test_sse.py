@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import NOWHERE, Eof, Server, Sse, check_event, in_chunks, problem, refused, scaled, until
+from harness import Eof, NOWHERE, Server, Sse, check_event, in_chunks, problem, refused, scaled, until
 
 ACCEPT = {"Accept": "text/event-stream"}
 
@@ -13,16 +13,6 @@ ACCEPT = {"Accept": "text/event-stream"}
 def server():
     with Server("--buffer-size", "1000", "--sse-keepalive", "200ms") as s:
         yield s
-
-
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
-@pytest.fixture
-def ten(server, tenant):
-    return tenant, server.flood(tenant, (f"m{i}" for i in range(10)))
 
 
 # Opening

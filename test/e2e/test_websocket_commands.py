@@ -13,17 +13,6 @@ def server():
         yield s
 
 
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
-@pytest.fixture
-def ten(server, tenant):
-    """A tenant with ten events."""
-    return tenant, server.flood(tenant, (f"m{i}" for i in range(10)))
-
-
 # What clients say
 
 

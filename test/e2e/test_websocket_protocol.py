@@ -19,11 +19,6 @@ def server():
         yield s
 
 
-@pytest.fixture
-def tenant(server):
-    return server.tenant()
-
-
 # Closing
 
 

@@ -32,3 +32,6 @@ from .sse import SseEvent, Sse
 from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Process
 from .server import Server
 from .team import Team
+from .echo import INVALID, connect, still_fine
+from .resources import RESOURCES
+from .vanish import DEFLATE, HANDSHAKE, POST, STAGES, vanish
