@@ -64,7 +64,7 @@ def test_over_the_limit_a_request_is_read_before_it_is_refused():
 
 
 def test_a_request_that_began_before_the_drain_is_served():
-    with Server(tenants=False) as s:
+    with Server("--threads", "1", tenants=False) as s:
         body = b'{"message":"late"}'
         conn = Http(s.port)
         head = conn.build(
@@ -73,7 +73,7 @@ def test_a_request_that_began_before_the_drain_is_served():
             {"X-Tenant-ID": "tenant_a", "Content-Type": "application/json", "Content-Length": str(len(body))},
         )
         conn.send(head + body[:5])
-        assert Http(s.port).request("GET", "/readyz").status == 200  # by now the first bytes have been read
+        assert Http(s.port).request("GET", "/readyz").status == 200  # one worker: it has read the first bytes by now
         s.process.signal(signal.SIGTERM)
         until(lambda: "draining" in s.process.output(), "the drain")
         conn.send(body[5:])
