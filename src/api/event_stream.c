@@ -35,7 +35,7 @@ static void gap(struct car_session *session, uint64_t from, uint64_t to) {
     car_buf_printf(&data, "{\"from\":%llu,\"to\":%llu}", (unsigned long long)from, (unsigned long long)to);
     (void)car_sse_event(&out, car_span_of(NULL, 0), CAR_SPAN("gap"), car_buf_view(&data));
     if (!out.failed) {
-        car_sse_send_copy(&of_session(session)->sse, car_buf_view(&out));
+        car_sse_send_copy(&of_session(session)->sse, car_session_tenant(session), car_buf_view(&out));
     }
     car_buf_free(&data);
     car_buf_free(&out);
@@ -101,7 +101,7 @@ static void greet(struct car_call *call, struct stream *stream, const struct car
         car_join_snapshot(&data, call, join->snapshot, newest);
         add(&out, "snapshot", car_buf_view(&id), &data);
     }
-    if (out.failed || data.failed || !car_sse_send_copy(&stream->sse, car_buf_view(&out))) {
+    if (out.failed || data.failed || !car_sse_send_copy(&stream->sse, call->who.tenant, car_buf_view(&out))) {
         car_sse_finish(&stream->sse);
     }
     car_buf_free(&data);

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
 #include "carillon/net/http_conn.h"
+#include "carillon/net/net.h"
 #include "carillon/proto/http.h"
 #include "carillon/proto/json.h"
 
@@ -37,21 +37,14 @@ static void write_head(struct car_buf *out, const struct car_exchange *exchange,
 }
 
 void car_respond(struct car_exchange *exchange, const struct car_response *response) {
-    struct car_buf head = CAR_BUF_INIT;
-    (void)car_buf_reserve(&head, 1024);
-    write_head(&head, exchange, response);
-    bool content = exchange->verb != CAR_HTTP_HEAD && !bodiless(response->status);
-    size_t len = content ? response->body.len : 0;
-    struct car_blob *blob = head.failed ? NULL : car_blob_new(response->owner, head.len + len);
-    if (blob) {
-        memcpy(blob->data, head.data, head.len);
-        if (len) {
-            memcpy(blob->data + head.len, response->body.ptr, len);
-        }
+    struct car_buf *head = car_net_scratch(exchange->worker);
+    write_head(head, exchange, response);
+    if (head->failed) {
+        car_exchange_abort(exchange);
+        return;
     }
-    car_buf_free(&head);
-    car_exchange_finish(exchange, blob);
-    car_blob_unref(&blob);
+    bool content = exchange->verb != CAR_HTTP_HEAD && !bodiless(response->status);
+    car_exchange_finish(exchange, response->owner, car_buf_view(head), content ? response->body : car_span_of(NULL, 0));
 }
 
 void car_respond_json(struct car_exchange *exchange, int status, json_t *document) {

@@ -13,6 +13,7 @@ struct car_blob *car_blob_new(const void *owner, size_t len) {
         return NULL;
     }
     atomic_init(&blob->refs, 1);
+    blob->room = 0;
     blob->owner = owner;
     blob->len = len;
     return blob;

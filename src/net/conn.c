@@ -1,6 +1,8 @@
 #include "carillon/net/conn.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "carillon/base/blob.h"
@@ -9,39 +11,23 @@
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
-#include "out.h"
-
 #define PIECES       64   /* blobs in one write */
+#define READS        4    /* buffers full of input in one turn, before others have theirs */
 #define LINGER_MS    2000 /* for the peer's end, after ours is closed */
 #define MEANWHILE_MS 50   /* a wake-up this much too early is not worth moving the timer for */
-
-static void on_turn(struct car_task *task);
-
-static struct car_conn *of_task(struct car_task *task) {
-    return (struct car_conn *)((char *)task - offsetof(struct car_conn, turn));
-}
 
 uint64_t car_conn_now(const struct car_conn *conn) {
     return uv_now(&conn->worker->loop);
 }
 
+static void touch(struct car_conn *conn) {
+    car_task_defer(&conn->worker->tasks, &conn->turn);
+}
+
 /* Input. */
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
-    struct car_conn *conn = handle->data;
-    (void)suggested;
-    *buf = uv_buf_init(conn->worker->read_buf, CAR_READ_SIZE);
-}
-
-static void stop_reading(struct car_conn *conn) {
-    if (conn->reading) {
-        conn->reading = false;
-        uv_read_stop((uv_stream_t *)&conn->tcp);
-    }
-}
-
 static void hold(struct car_conn *conn, const char *bytes, size_t len) {
-    stop_reading(conn);
+    conn->reading = false;
     struct car_buf *held = calloc(1, sizeof *held);
     if (held) {
         car_buf_put(held, bytes, len);
@@ -61,32 +47,6 @@ static void give(struct car_conn *conn, char *bytes, size_t len) {
     }
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
-    struct car_conn *conn = stream->data;
-    if (n == 0 || conn->closing) {
-        return;
-    }
-    if (n < 0) {
-        conn->reading = false;
-        conn->saw_eof = true;
-        if (n != UV_EOF || conn->shut) {
-            car_conn_close(conn);
-        } else if (!conn->finishing) {
-            conn->ops->eof(conn);
-        }
-        return;
-    }
-    if (!conn->finishing) {
-        give(conn, buf->base, (size_t)n);
-    }
-}
-
-static void start_reading(struct car_conn *conn) {
-    if (!conn->reading && !conn->saw_eof && !conn->closing) {
-        conn->reading = uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) == 0;
-    }
-}
-
 static void give_held(struct car_conn *conn) {
     struct car_buf *held = conn->held;
     conn->held = NULL;
@@ -96,27 +56,81 @@ static void give_held(struct car_conn *conn) {
     free(held);
 }
 
-/* Output. */
-
-static void touch(struct car_conn *conn) {
-    car_task_defer(&conn->worker->tasks, &conn->turn);
+static void no_more_input(struct car_conn *conn, bool failed) {
+    conn->reading = conn->readable = false;
+    conn->saw_eof = true;
+    if (failed || conn->shut) {
+        car_conn_close(conn);
+    } else if (!conn->finishing) {
+        conn->ops->eof(conn);
+    }
 }
 
-bool car_conn_write(struct car_conn *conn, struct car_blob *blob) {
+/* Reads what there is. A read that does not fill the buffer has emptied the socket, and what comes later is reported
+ * anew; only the end may already stand behind it. */
+static void read_in(struct car_conn *conn) {
+    char *buf = conn->worker->read_buf;
+    for (unsigned i = 0; i < READS && conn->reading && conn->readable; i++) {
+        ssize_t n = recv(conn->watch.fd, buf, CAR_READ_SIZE, 0);
+        if (n > 0) {
+            conn->readable = n == CAR_READ_SIZE || conn->ending;
+            if (!conn->finishing) {
+                give(conn, buf, (size_t)n);
+            }
+        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+            no_more_input(conn, n < 0);
+        } else if (errno == EAGAIN) {
+            conn->readable = false;
+        }
+    }
+    if (conn->reading && conn->readable) {
+        car_task_yield(&conn->worker->tasks, &conn->turn);
+    }
+}
+
+static void start_reading(struct car_conn *conn) {
+    if (!conn->reading && !conn->saw_eof && !conn->closing) {
+        conn->reading = true;
+        if (conn->readable) {
+            touch(conn);
+        }
+    }
+}
+
+void car_conn_ready(struct car_watch *watch, unsigned what) {
+    struct car_conn *conn = (struct car_conn *)((char *)watch - offsetof(struct car_conn, watch));
+    if (conn->closing) {
+        return;
+    }
+    if (conn->blocked && (what & (CAR_WATCH_WRITE | CAR_WATCH_END))) {
+        conn->blocked = false;
+        touch(conn);
+    }
+    conn->ending = conn->ending || (what & CAR_WATCH_END);
+    if (what & (CAR_WATCH_READ | CAR_WATCH_END)) {
+        conn->readable = true;
+        read_in(conn);
+    }
+}
+
+/* Output. */
+
+/* The bytes of one owner never go to another's connection. */
+static bool may_write(struct car_conn *conn, const void *owner) {
     if (conn->closing || conn->finishing) {
         return false;
     }
-    struct car_net_local *local = car_net_local(conn->worker);
-    if (blob->owner && blob->owner != conn->owner) {
-        atomic_fetch_add_explicit(&local->refused_writes, 1, memory_order_relaxed);
+    if (owner && owner != conn->owner) {
+        atomic_fetch_add_explicit(&car_net_local(conn->worker)->refused_writes, 1, memory_order_relaxed);
         car_log_error("refused to write one tenant's bytes to another's connection; the connection is closed");
         car_conn_close(conn);
         return false;
     }
-    if (!conn->out) {
-        conn->out = car_out_take(local);
-    }
-    if (!conn->out || !car_out_add(conn->out, blob)) {
+    return true;
+}
+
+static bool accepted(struct car_conn *conn, bool added) {
+    if (!added) {
         car_conn_close(conn);
         return false;
     }
@@ -124,61 +138,39 @@ bool car_conn_write(struct car_conn *conn, struct car_blob *blob) {
     return true;
 }
 
-bool car_conn_write_copy(struct car_conn *conn, const void *bytes, size_t len) {
-    struct car_blob *blob = car_blob_copy(NULL, bytes, len);
-    if (!blob) {
-        car_conn_close(conn);
-        return false;
-    }
-    bool written = car_conn_write(conn, blob);
-    car_blob_unref(&blob);
-    return written;
+bool car_conn_write(struct car_conn *conn, struct car_blob *blob) {
+    return may_write(conn, blob->owner) && accepted(conn, car_out_add(car_net_local(conn->worker), &conn->out, blob));
+}
+
+bool car_conn_write_copy(struct car_conn *conn, const void *owner, struct car_span bytes) {
+    return may_write(conn, owner) &&
+           accepted(conn, car_out_copy(car_net_local(conn->worker), &conn->out, bytes.ptr, bytes.len));
 }
 
 size_t car_conn_pending(const struct car_conn *conn) {
-    return (conn->out ? conn->out->bytes : 0) + (conn->writing ? conn->writing->bytes : 0);
+    return car_out_bytes(&conn->out);
 }
 
 bool car_conn_is_full(struct car_conn *conn) {
-    if (conn->writing || car_conn_pending(conn) > CAR_CONN_HIGH_WATER) {
+    if (conn->blocked || car_conn_pending(conn) > CAR_CONN_HIGH_WATER) {
         conn->full = true;
     }
     return conn->full;
 }
 
 bool car_conn_is_stuck(struct car_conn *conn) {
-    uint64_t taken = conn->given - uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
-    bool stuck = conn->writing && taken == conn->taken;
-    conn->taken = taken;
+    bool stuck = conn->blocked && !conn->moved;
+    conn->moved = false;
     return stuck;
-}
-
-static void on_shutdown(uv_shutdown_t *req, int status) {
-    struct car_conn *conn = req->data;
-    free(req);
-    if (status < 0 && !conn->closing) {
-        car_conn_close(conn);
-    }
 }
 
 /* Everything is written: our end closes, the peer gets a moment to close its own. */
 static void shut(struct car_conn *conn) {
-    if (conn->saw_eof) {
+    if (conn->saw_eof || shutdown(conn->watch.fd, SHUT_WR) != 0) {
         car_conn_close(conn);
         return;
     }
-    uv_shutdown_t *req = malloc(sizeof *req);
-    if (!req) {
-        car_conn_close(conn);
-        return;
-    }
-    req->data = conn;
     conn->shut = true;
-    if (uv_shutdown(req, (uv_stream_t *)&conn->tcp, on_shutdown) != 0) {
-        free(req);
-        car_conn_close(conn);
-        return;
-    }
     start_reading(conn);
     car_conn_wake_in(conn, LINGER_MS);
 }
@@ -201,83 +193,50 @@ static void all_written(struct car_conn *conn) {
     }
 }
 
-static void on_written(uv_write_t *req, int status) {
-    struct car_conn *conn = req->data;
-    struct car_net_local *local = car_net_local(conn->worker);
-    struct car_out *out = conn->writing;
-    if (status < 0 || conn->closing) {
-        car_out_release(local, &conn->writing);
-        car_conn_close(conn);
-        return;
+static ssize_t send_pieces(const struct car_conn *conn) {
+    struct iovec pieces[PIECES];
+    struct msghdr message = {.msg_iov = pieces};
+    int n = car_out_pieces(&conn->out, pieces, PIECES);
+    if (n == 1) {
+        return send(conn->watch.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
     }
-    uv_buf_t pieces[PIECES];
-    unsigned n = car_out_pieces(out, pieces, PIECES);
-    size_t written = 0;
-    for (unsigned i = 0; i < n; i++) {
-        written += pieces[i].len;
-    }
-    car_out_advance(out, written);
-    /* What came meanwhile goes out behind what is left of this. */
-    if (out->bytes == 0) {
-        car_out_release(local, &conn->writing);
-    }
-    conn->wrote = true;
-    touch(conn);
+    message.msg_iovlen = (size_t)n;
+    return sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
 }
 
-/* Hands as much as possible to the socket; the rest goes to libuv, and conn->writing says so. */
-static void write_out(struct car_conn *conn, struct car_out *out) {
-    uv_buf_t pieces[PIECES];
-    while (out->bytes > 0) {
-        unsigned n = car_out_pieces(out, pieces, PIECES);
-        int written = uv_try_write((uv_stream_t *)&conn->tcp, pieces, n);
-        if (written > 0) {
-            conn->given += (uint64_t)written;
-            car_out_advance(out, (size_t)written);
-            continue;
+/* Hands as much as possible to the socket. false where it fails. */
+static bool write_out(struct car_conn *conn) {
+    while (!car_out_is_empty(&conn->out) && !conn->blocked) {
+        ssize_t written = send_pieces(conn);
+        if (written >= 0) {
+            conn->moved = true;
+            if (!car_out_advance(car_net_local(conn->worker), &conn->out, (size_t)written)) {
+                return false;
+            }
+        } else if (errno == EAGAIN) {
+            conn->blocked = true;
+        } else if (errno != EINTR) {
+            return false;
         }
-        if (written != UV_EAGAIN) {
-            car_out_release(car_net_local(conn->worker), &out);
-            car_conn_close(conn);
-            return;
-        }
-        out->req.data = conn;
-        conn->writing = out;
-        for (unsigned i = 0; i < n; i++) {
-            conn->given += pieces[i].len;
-        }
-        if (uv_write(&out->req, (uv_stream_t *)&conn->tcp, pieces, n, on_written) != 0) {
-            car_conn_close(conn);
-        }
-        return;
     }
-    car_out_release(car_net_local(conn->worker), &out);
+    return true;
 }
 
 static void flush(struct car_conn *conn) {
-    struct car_out *out = conn->writing;
-    bool wrote = conn->wrote || out || conn->out;
-    if (out && uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 0) {
-        return; /* on_written comes back here */
-    }
-    if (out) {
-        conn->writing = NULL;
-        write_out(conn, out);
-    }
-    if (!conn->closing && !conn->writing && conn->out) {
-        out = conn->out;
-        conn->out = NULL;
-        write_out(conn, out);
-    }
-    conn->wrote = false;
-    if (!conn->closing && !conn->writing && !conn->out && (wrote || conn->finishing)) {
+    bool waited = !car_out_is_empty(&conn->out);
+    if (!write_out(conn)) {
+        car_conn_close(conn);
+    } else if (!conn->blocked && (waited || conn->finishing)) {
         all_written(conn);
     }
 }
 
+static void end(struct car_conn *conn);
+
 static void on_turn(struct car_task *task) {
-    struct car_conn *conn = of_task(task);
+    struct car_conn *conn = (struct car_conn *)((char *)task - offsetof(struct car_conn, turn));
     if (conn->closing) {
+        end(conn);
         return;
     }
     if (conn->held && conn->resume && !conn->finishing && car_conn_pending(conn) <= CAR_CONN_HIGH_WATER) {
@@ -290,7 +249,10 @@ static void on_turn(struct car_task *task) {
         flush(conn);
     }
     if (!conn->closing && car_conn_pending(conn) > CAR_CONN_HIGH_WATER) {
-        stop_reading(conn);
+        conn->reading = false;
+    }
+    if (conn->reading && conn->readable) {
+        read_in(conn);
     }
 }
 
@@ -321,7 +283,7 @@ static void on_timer(struct car_timer *timer) {
     conn->wake_at = UINT64_MAX;
     if (!conn->finishing) {
         conn->ops->wake(conn);
-    } else if (conn->writing && !car_conn_is_stuck(conn)) {
+    } else if (conn->blocked && !car_conn_is_stuck(conn)) {
         car_conn_wake_in(conn, stall_ms(conn));
     } else {
         car_conn_close(conn);
@@ -356,8 +318,7 @@ int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *
     conn->wake_at = UINT64_MAX;
     conn->timer.fire = on_timer;
     conn->turn.run = on_turn;
-    uv_tcp_init(&worker->loop, &conn->tcp);
-    conn->tcp.data = conn;
+    conn->reading = true;
     conn->next = local->conns;
     conn->pprev = &local->conns;
     if (conn->next) {
@@ -365,24 +326,19 @@ int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *
     }
     local->conns = conn;
     *out = conn;
-    int err = uv_tcp_open(&conn->tcp, fd);
+    int err = car_watch_add(&worker->watches, &conn->watch, fd);
     if (err) {
-        close(fd);
         car_conn_close(conn);
-        return err;
     }
-    start_reading(conn);
-    return 0;
+    return err;
 }
 
-static void on_closed(uv_handle_t *handle) {
-    struct car_conn *conn = handle->data;
-    struct car_net_local *local = car_net_local(conn->worker);
+static void end(struct car_conn *conn) {
+    struct car_worker *worker = conn->worker;
     conn->ops->ended(conn);
-    car_timer_clear(conn->worker->wheel, &conn->timer);
-    car_task_cancel(&conn->worker->tasks, &conn->turn);
-    car_out_release(local, &conn->out);
-    car_out_release(local, &conn->writing);
+    car_timer_clear(worker->wheel, &conn->timer);
+    car_task_cancel(&worker->tasks, &conn->turn);
+    car_out_clear(car_net_local(worker), &conn->out);
     if (conn->held) {
         car_buf_free(conn->held);
         free(conn->held);
@@ -391,16 +347,18 @@ static void on_closed(uv_handle_t *handle) {
     if (conn->next) {
         conn->next->pprev = conn->pprev;
     }
-    atomic_fetch_sub_explicit(&conn->worker->turned_away, conn->turned_away, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&worker->turned_away, conn->turned_away, memory_order_relaxed);
     /* Release: who sees the count go down sees all that the connection did, and may then stop the worker. */
-    atomic_fetch_sub_explicit(&conn->worker->connections, 1, memory_order_release);
+    atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
     free(conn);
 }
 
 void car_conn_close(struct car_conn *conn) {
     if (!conn->closing) {
         conn->closing = true;
-        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+        conn->reading = false;
+        close(conn->watch.fd);
+        touch(conn);
     }
 }
 

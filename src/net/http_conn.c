@@ -2,10 +2,11 @@
 
 #include <stdlib.h>
 
-#include "carillon/base/blob.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
+
+#define SPARES_MAX 64
 
 /* A connection while it speaks HTTP. */
 struct http {
@@ -28,18 +29,47 @@ static struct car_net *net_of(const struct car_conn *conn) {
 
 /* Exchanges. */
 
+/* A spare one keeps the memory of its headers. */
 static struct car_exchange *exchange_new(struct http *http) {
-    struct car_exchange *exchange = calloc(1, sizeof *exchange);
+    struct car_worker *worker = http->conn->worker;
+    struct car_net_local *local = car_net_local(worker);
+    struct car_exchange *exchange = local->spare_exchanges;
+    if (exchange) {
+        struct car_buf headers = exchange->headers;
+        local->spare_exchanges = exchange->next_spare;
+        local->spare_exchange_count--;
+        *exchange = (struct car_exchange){.headers = headers};
+    } else {
+        exchange = calloc(1, sizeof *exchange);
+    }
     if (exchange) {
         exchange->conn = http->conn;
-        exchange->worker = http->conn->worker;
+        exchange->worker = worker;
     }
     return exchange;
 }
 
 static void exchange_free(struct car_exchange *exchange) {
-    car_buf_free(&exchange->headers);
-    free(exchange);
+    struct car_net_local *local = car_net_local(exchange->worker);
+    if (exchange->headers.failed || local->spare_exchange_count >= SPARES_MAX) {
+        car_buf_free(&exchange->headers);
+        free(exchange);
+        return;
+    }
+    exchange->headers.len = 0;
+    exchange->next_spare = local->spare_exchanges;
+    local->spare_exchanges = exchange;
+    local->spare_exchange_count++;
+}
+
+void car_http_free_spares(struct car_net_local *local) {
+    while (local->spare_exchanges) {
+        struct car_exchange *exchange = local->spare_exchanges;
+        local->spare_exchanges = exchange->next_spare;
+        car_buf_free(&exchange->headers);
+        free(exchange);
+    }
+    local->spare_exchange_count = 0;
 }
 
 /* The connection goes; whoever has the exchange keeps it. */
@@ -65,38 +95,46 @@ static void wait_for_next(struct http *http) {
     car_conn_continue(conn);
 }
 
-void car_exchange_finish(struct car_exchange *exchange, struct car_blob *response) {
+/* Ends the exchange. Returns its connection, or NULL where that has gone. */
+static struct car_conn *leave_exchange(struct car_exchange *exchange) {
     struct car_conn *conn = exchange->conn;
     exchange->answered = true;
+    if (conn) {
+        struct http *http = conn->proto;
+        http->exchange = NULL;
+        conn->owner = exchange->owner;
+        http->over = http->over || !exchange->keep_alive;
+    }
+    exchange_free(exchange);
+    return conn;
+}
+
+void car_exchange_finish(struct car_exchange *exchange, const void *owner, struct car_span head, struct car_span body) {
+    struct car_conn *conn = leave_exchange(exchange);
     if (!conn) {
-        exchange_free(exchange);
         return;
     }
-    struct http *http = conn->proto;
-    http->exchange = NULL;
-    conn->owner = exchange->owner;
-    http->over = http->over || !exchange->keep_alive;
-    exchange_free(exchange);
-    if (!response || !car_conn_write(conn, response)) {
+    if (!car_conn_write_copy(conn, owner, head) || (body.len && !car_conn_write_copy(conn, owner, body))) {
         car_conn_close(conn);
         return;
     }
-    wait_for_next(http);
+    wait_for_next(conn->proto);
+}
+
+void car_exchange_abort(struct car_exchange *exchange) {
+    struct car_conn *conn = leave_exchange(exchange);
+    if (conn) {
+        car_conn_close(conn);
+    }
 }
 
 struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto) {
-    struct car_conn *conn = exchange->conn;
-    exchange->answered = true;
-    if (!conn) {
-        exchange_free(exchange);
-        return NULL;
+    struct car_conn *conn = leave_exchange(exchange);
+    if (conn) {
+        struct http *http = conn->proto;
+        http->next_ops = ops;
+        http->next_proto = proto;
     }
-    struct http *http = conn->proto;
-    http->exchange = NULL;
-    http->next_ops = ops;
-    http->next_proto = proto;
-    conn->owner = exchange->owner;
-    exchange_free(exchange);
     return conn;
 }
 
@@ -124,7 +162,7 @@ static int on_headers(void *user, const struct car_http_request *req) {
         return status;
     }
     if (req->expect_continue) {
-        car_conn_write_copy(http->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+        car_conn_write_copy(http->conn, NULL, CAR_SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
     }
     return 0;
 }

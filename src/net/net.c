@@ -5,12 +5,14 @@
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
 #include "carillon/net/conn.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/net/out.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
 
-#include "out.h"
-
 #define DEFLATE_LEVEL 1
+
+#define SCRATCH_MAX (64u << 10) /* what is kept of the scratch buffer */
 
 #define RETRY_MIN_MS 500
 #define RETRY_MAX_MS 5000
@@ -29,6 +31,7 @@ int car_net_attach(struct car_net *net, struct car_worker *worker) {
     local->inflater = car_inflater_new();
     local->deflater = car_deflater_new(DEFLATE_LEVEL);
     worker->net = local;
+    worker->watches.ready = car_conn_ready;
     if (!local->inflater || !local->deflater) {
         car_net_detach(worker);
         return CAR_ENOMEM;
@@ -41,10 +44,21 @@ void car_net_detach(struct car_worker *worker) {
     worker->net = NULL;
     if (local) {
         car_out_free_spares(local);
+        car_http_free_spares(local);
+        car_buf_free(&local->scratch);
         car_inflater_free(&local->inflater);
         car_deflater_free(&local->deflater);
         free(local);
     }
+}
+
+struct car_buf *car_net_scratch(const struct car_worker *worker) {
+    struct car_buf *scratch = &car_net_local(worker)->scratch;
+    if (scratch->failed || scratch->cap > SCRATCH_MAX) {
+        car_buf_free(scratch);
+    }
+    scratch->len = 0;
+    return scratch;
 }
 
 unsigned car_net_retry_ms(void) {

@@ -1,4 +1,4 @@
-#include "out.h"
+#include "carillon/net/out.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,104 +6,264 @@
 #include "carillon/base/blob.h"
 #include "carillon/net/net.h"
 
+#define INLINE     14
 #define SPARES_MAX 256
 
-struct car_out *car_out_take(struct car_net_local *local) {
-    struct car_out *out = local->spare;
-    if (out) {
-        local->spare = out->next_spare;
-        local->spare_count--;
+/* A response or a few control frames fit into the first chunk; who writes more than that at a time gets large ones. */
+#define CHUNK_SMALL 2048u
+#define CHUNK_LARGE 16384u
+#define LARGE_MAX   16
+
+struct car_out_list {
+    struct car_out_list *next_spare;
+    size_t bytes;  /* not yet written */
+    size_t offset; /* how much of blobs[first] has been written */
+    unsigned first, count, cap;
+    struct car_blob **blobs; /* `few`, or on the heap where there are more; each holds a reference */
+    struct car_blob *few[INLINE];
+};
+
+/* Chunks. What is in one was checked against the connection's owner when it was copied in. */
+
+static const char CHUNK_MARK;
+
+static bool is_chunk(const struct car_blob *blob) {
+    return blob->owner == &CHUNK_MARK;
+}
+
+static struct car_blob *chunk_take(struct car_net_local *local, bool large) {
+    struct car_chunks *chunks = large ? &local->large : &local->small;
+    uint32_t size = large ? CHUNK_LARGE : CHUNK_SMALL;
+    struct car_blob *chunk = chunks->count ? chunks->spare[--chunks->count] : car_blob_new(&CHUNK_MARK, size);
+    if (chunk) {
+        chunk->len = 0;
+        chunk->room = size;
+    }
+    return chunk;
+}
+
+/* Drops a reference; a chunk has only the one. */
+static void drop(struct car_net_local *local, struct car_blob *blob) {
+    if (!is_chunk(blob)) {
+        car_blob_unref(&blob);
+        return;
+    }
+    bool large = blob->len + blob->room == CHUNK_LARGE;
+    struct car_chunks *chunks = large ? &local->large : &local->small;
+    if (chunks->count < (large ? LARGE_MAX : CAR_CHUNKS_MAX)) {
+        chunks->spare[chunks->count++] = blob;
     } else {
-        out = malloc(sizeof *out);
-        if (!out) {
+        car_blob_unref(&blob);
+    }
+}
+
+/* Lists. */
+
+static struct car_out_list *list_take(struct car_net_local *local) {
+    struct car_out_list *list = local->spare_lists;
+    if (list) {
+        local->spare_lists = list->next_spare;
+        local->spare_list_count--;
+    } else {
+        list = malloc(sizeof *list);
+        if (!list) {
             return NULL;
         }
     }
-    out->bytes = out->offset = 0;
-    out->first = out->count = 0;
-    out->cap = CAR_OUT_INLINE;
-    out->blobs = out->few;
-    return out;
+    list->bytes = list->offset = 0;
+    list->first = list->count = 0;
+    list->cap = INLINE;
+    list->blobs = list->few;
+    return list;
 }
 
-void car_out_release(struct car_net_local *local, struct car_out **out) {
-    struct car_out *o = *out;
-    *out = NULL;
-    if (!o) {
-        return;
+static void list_release(struct car_net_local *local, struct car_out *out) {
+    struct car_out_list *list = out->list;
+    out->list = NULL;
+    for (unsigned i = list->first; i < list->count; i++) {
+        drop(local, list->blobs[i]);
     }
-    for (unsigned i = o->first; i < o->count; i++) {
-        car_blob_unref(&o->blobs[i]);
+    if (list->blobs != list->few) {
+        free(list->blobs);
     }
-    if (o->blobs != o->few) {
-        free(o->blobs);
-    }
-    if (local->spare_count < SPARES_MAX) {
-        o->next_spare = local->spare;
-        local->spare = o;
-        local->spare_count++;
+    if (local->spare_list_count < SPARES_MAX) {
+        list->next_spare = local->spare_lists;
+        local->spare_lists = list;
+        local->spare_list_count++;
     } else {
-        free(o);
+        free(list);
     }
 }
 
-static bool grow(struct car_out *out) {
-    unsigned cap = out->cap * 2;
+static bool grow(struct car_out_list *list) {
+    unsigned cap = list->cap * 2;
     struct car_blob **blobs = malloc(cap * sizeof(struct car_blob *));
     if (!blobs) {
         return false;
     }
-    memcpy(blobs, out->blobs, out->count * sizeof(struct car_blob *));
-    if (out->blobs != out->few) {
-        free(out->blobs);
+    memcpy(blobs, list->blobs, list->count * sizeof(struct car_blob *));
+    if (list->blobs != list->few) {
+        free(list->blobs);
     }
-    out->blobs = blobs;
-    out->cap = cap;
+    list->blobs = blobs;
+    list->cap = cap;
     return true;
 }
 
-bool car_out_add(struct car_out *out, struct car_blob *blob) {
-    if (out->count == out->cap && !grow(out)) {
+/* Turns what is there into a list. false where memory ran out. */
+static bool spread(struct car_net_local *local, struct car_out *out) {
+    if (out->list) {
+        return true;
+    }
+    struct car_out_list *list = list_take(local);
+    if (!list) {
         return false;
     }
-    out->blobs[out->count++] = car_blob_ref(blob);
-    out->bytes += blob->len;
+    if (out->only) {
+        list->blobs[list->count++] = out->only;
+        list->bytes = out->only->len;
+        out->only = NULL;
+    }
+    out->list = list;
     return true;
 }
 
-unsigned car_out_pieces(const struct car_out *out, uv_buf_t *pieces, unsigned max) {
-    unsigned n = 0;
-    size_t offset = out->offset;
-    for (unsigned i = out->first; i < out->count && n < max; i++) {
-        struct car_blob *blob = out->blobs[i];
-        pieces[n].base = blob->data + offset;
-        pieces[n].len = blob->len - offset;
-        n++;
+/* Takes over the reference where it succeeds. */
+static bool append(struct car_net_local *local, struct car_out *out, struct car_blob *blob) {
+    if (car_out_is_empty(out)) {
+        out->only = blob;
+        return true;
+    }
+    if (!spread(local, out) || (out->list->count == out->list->cap && !grow(out->list))) {
+        return false;
+    }
+    out->list->blobs[out->list->count++] = blob;
+    out->list->bytes += blob->len;
+    return true;
+}
+
+bool car_out_add(struct car_net_local *local, struct car_out *out, struct car_blob *blob) {
+    if (!append(local, out, car_blob_ref(blob))) {
+        car_blob_unref(&blob);
+        return false;
+    }
+    return true;
+}
+
+/* The last blob; NULL where there is none. */
+static struct car_blob *last_of(const struct car_out *out) {
+    return out->list ? out->list->blobs[out->list->count - 1] : out->only;
+}
+
+/* A blob of its own for `len` bytes: a chunk, or, where no chunk holds as many, one of just that size. */
+static struct car_blob *fresh(struct car_net_local *local, const struct car_blob *last, size_t len) {
+    if (len > CHUNK_LARGE) {
+        struct car_blob *blob = car_blob_new(NULL, len);
+        if (blob) {
+            blob->len = 0;
+            blob->room = (uint32_t)len;
+        }
+        return blob;
+    }
+    return chunk_take(local, last || len > CHUNK_SMALL);
+}
+
+static void fill(struct car_blob *blob, const void *bytes, size_t len) {
+    memcpy(blob->data + blob->len, bytes, len);
+    blob->len += len;
+    blob->room -= (uint32_t)len;
+}
+
+bool car_out_copy(struct car_net_local *local, struct car_out *out, const void *bytes, size_t len) {
+    struct car_blob *last = last_of(out);
+    if (last && len <= last->room) {
+        fill(last, bytes, len);
+        if (out->list) {
+            out->list->bytes += len;
+        }
+        return true;
+    }
+    struct car_blob *blob = len <= UINT32_MAX ? fresh(local, last, len) : NULL;
+    if (!blob) {
+        return false;
+    }
+    fill(blob, bytes, len);
+    if (!append(local, out, blob)) {
+        drop(local, blob);
+        return false;
+    }
+    return true;
+}
+
+size_t car_out_bytes(const struct car_out *out) {
+    return out->list ? out->list->bytes : out->only ? out->only->len : 0;
+}
+
+int car_out_pieces(const struct car_out *out, struct iovec *pieces, int max) {
+    if (out->only) {
+        pieces[0] = (struct iovec){.iov_base = out->only->data, .iov_len = out->only->len};
+        return 1;
+    }
+    int n = 0;
+    size_t offset = out->list ? out->list->offset : 0;
+    for (unsigned i = out->list ? out->list->first : 0; out->list && i < out->list->count && n < max; i++) {
+        struct car_blob *blob = out->list->blobs[i];
+        pieces[n++] = (struct iovec){.iov_base = blob->data + offset, .iov_len = blob->len - offset};
         offset = 0;
     }
     return n;
 }
 
-void car_out_advance(struct car_out *out, size_t n) {
-    out->bytes -= n;
-    while (out->first < out->count) {
-        struct car_blob *blob = out->blobs[out->first];
-        size_t left = blob->len - out->offset;
+bool car_out_advance(struct car_net_local *local, struct car_out *out, size_t n) {
+    if (out->only && n == out->only->len) {
+        drop(local, out->only);
+        out->only = NULL;
+        return true;
+    }
+    if (!spread(local, out)) {
+        return false;
+    }
+    struct car_out_list *list = out->list;
+    list->bytes -= n;
+    while (list->first < list->count) {
+        struct car_blob *blob = list->blobs[list->first];
+        size_t left = blob->len - list->offset;
         if (n < left) {
-            out->offset += n;
-            return;
+            list->offset += n;
+            return true;
         }
         n -= left;
-        out->offset = 0;
-        car_blob_unref(&out->blobs[out->first++]);
+        list->offset = 0;
+        list->first++;
+        drop(local, blob);
+    }
+    list_release(local, out);
+    return true;
+}
+
+void car_out_clear(struct car_net_local *local, struct car_out *out) {
+    if (out->only) {
+        drop(local, out->only);
+        out->only = NULL;
+    }
+    if (out->list) {
+        list_release(local, out);
+    }
+}
+
+static void free_chunks(struct car_chunks *chunks) {
+    while (chunks->count) {
+        car_blob_unref(&chunks->spare[--chunks->count]);
     }
 }
 
 void car_out_free_spares(struct car_net_local *local) {
-    while (local->spare) {
-        struct car_out *out = local->spare;
-        local->spare = out->next_spare;
-        free(out);
+    free_chunks(&local->small);
+    free_chunks(&local->large);
+    while (local->spare_lists) {
+        struct car_out_list *list = local->spare_lists;
+        local->spare_lists = list->next_spare;
+        free(list);
     }
-    local->spare_count = 0;
+    local->spare_list_count = 0;
 }

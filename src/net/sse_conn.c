@@ -1,6 +1,5 @@
 #include "carillon/net/sse_conn.h"
 
-#include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/http_conn.h"
@@ -23,15 +22,8 @@ bool car_sse_send(struct car_sse *sse, struct car_blob *events) {
     return car_conn_write(sse->conn, events);
 }
 
-bool car_sse_send_copy(struct car_sse *sse, struct car_span events) {
-    struct car_blob *blob = car_blob_copy(sse->conn->owner, events.ptr, events.len);
-    if (!blob) {
-        car_conn_close(sse->conn);
-        return false;
-    }
-    bool sent = car_conn_write(sse->conn, blob);
-    car_blob_unref(&blob);
-    return sent;
+bool car_sse_send_copy(struct car_sse *sse, const void *owner, struct car_span events) {
+    return car_conn_write_copy(sse->conn, owner, events);
 }
 
 bool car_sse_is_full(struct car_sse *sse) {
@@ -43,12 +35,11 @@ void car_sse_finish(struct car_sse *sse) {
 }
 
 void car_sse_go_away(struct car_sse *sse) {
-    struct car_buf out = CAR_BUF_INIT;
-    car_sse_retry(&out, car_net_retry_ms());
-    if (!out.failed) {
-        car_conn_write_copy(sse->conn, out.data, out.len);
+    struct car_buf *out = car_net_scratch(sse->conn->worker);
+    car_sse_retry(out, car_net_retry_ms());
+    if (!out->failed) {
+        car_conn_write_copy(sse->conn, NULL, car_buf_view(out));
     }
-    car_buf_free(&out);
     car_conn_finish(sse->conn);
 }
 
@@ -71,8 +62,8 @@ static void on_drained(struct car_conn *conn) {
 static void on_wake(struct car_conn *conn) {
     struct car_sse *sse = sse_of(conn);
     uint32_t keepalive = net_of(sse)->sse_keepalive_ms;
-    if (!conn->writing) {
-        if (car_conn_write_copy(conn, ":\n\n", 3)) {
+    if (!car_conn_is_blocked(conn)) {
+        if (car_conn_write_copy(conn, NULL, CAR_SPAN(":\n\n"))) {
             car_conn_wake_in(conn, keepalive);
         }
     } else if (car_conn_is_stuck(conn)) {
@@ -104,24 +95,22 @@ static const struct car_conn_ops OPS = {
 };
 
 bool car_sse_open(struct car_sse *sse, struct car_exchange *exchange, const struct car_sse_ops *ops) {
-    struct car_buf out = CAR_BUF_INIT;
-    car_http_status_line(&out, 200);
-    CAR_BUF_LIT(&out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
-                      "Connection: close\r\n");
-    car_buf_span(&out, car_buf_view(&exchange->headers));
-    CAR_BUF_LIT(&out, "\r\n");
-    car_sse_retry(&out, RETRY_MS);
-    if (out.failed) {
-        car_buf_free(&out);
-        car_exchange_finish(exchange, NULL);
+    struct car_buf *out = car_net_scratch(exchange->worker);
+    car_http_status_line(out, 200);
+    CAR_BUF_LIT(out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\n"
+                     "Connection: close\r\n");
+    car_buf_span(out, car_buf_view(&exchange->headers));
+    CAR_BUF_LIT(out, "\r\n");
+    car_sse_retry(out, RETRY_MS);
+    if (out->failed) {
+        car_exchange_abort(exchange);
         return false;
     }
     sse->ops = ops;
     sse->conn = car_exchange_switch(exchange, &OPS, sse);
     if (sse->conn) {
-        car_conn_write_copy(sse->conn, out.data, out.len);
+        car_conn_write_copy(sse->conn, NULL, car_buf_view(out));
         car_conn_wake_in(sse->conn, net_of(sse)->sse_keepalive_ms);
     }
-    car_buf_free(&out);
     return sse->conn != NULL;
 }

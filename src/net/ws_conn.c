@@ -30,46 +30,32 @@ bool car_ws_send_frames(struct car_ws *ws, struct car_blob *frames) {
     return !ws->closing && car_conn_write(ws->conn, frames);
 }
 
-static struct car_blob *frame(const void *owner, enum car_ws_opcode op, bool rsv1, struct car_span payload) {
-    struct car_blob *blob = car_blob_new(owner, car_ws_header_len(payload.len) + payload.len);
-    if (blob) {
-        size_t head = car_ws_header_write(blob->data, op, true, rsv1, payload.len);
-        if (payload.len) {
-            memcpy(blob->data + head, payload.ptr, payload.len);
-        }
-    }
-    return blob;
+static bool send_frame(struct car_ws *ws, const void *owner, enum car_ws_opcode op, bool rsv1,
+                       struct car_span payload) {
+    char head[CAR_WS_HEADER_MAX];
+    size_t len = car_ws_header_write(head, op, true, rsv1, payload.len);
+    return car_conn_write_copy(ws->conn, owner, car_span_of(head, len)) &&
+           (payload.len == 0 || car_conn_write_copy(ws->conn, owner, payload));
 }
 
-static struct car_blob *deflated(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload) {
+/* Compressed, where that pays. */
+static bool send_deflated(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload) {
     struct car_deflater *deflater = car_net_local(ws->conn->worker)->deflater;
     struct car_buf out = CAR_BUF_INIT;
-    struct car_blob *blob = NULL;
-    if (car_deflate(deflater, ws->deflate_bits, payload, &out) == 0 && out.len < payload.len) {
-        blob = frame(owner, op, true, car_buf_view(&out));
-    }
+    bool pays = car_deflate(deflater, ws->deflate_bits, payload, &out) == 0 && out.len < payload.len;
+    bool sent = send_frame(ws, owner, op, pays, pays ? car_buf_view(&out) : payload);
     car_buf_free(&out);
-    return blob;
+    return sent;
 }
 
 bool car_ws_send(struct car_ws *ws, const void *owner, enum car_ws_opcode op, struct car_span payload) {
     if (ws->closing) {
         return false;
     }
-    struct car_blob *blob = NULL;
     if (ws->deflate_bits && payload.len >= DEFLATE_MIN) {
-        blob = deflated(ws, owner, op, payload);
+        return send_deflated(ws, owner, op, payload);
     }
-    if (!blob) {
-        blob = frame(owner, op, false, payload);
-    }
-    if (!blob) {
-        car_conn_close(ws->conn);
-        return false;
-    }
-    bool sent = car_conn_write(ws->conn, blob);
-    car_blob_unref(&blob);
-    return sent;
+    return send_frame(ws, owner, op, false, payload);
 }
 
 bool car_ws_is_full(struct car_ws *ws) {
@@ -82,7 +68,7 @@ static bool send_close(struct car_ws *ws, unsigned code, struct car_span reason)
     }
     char bytes[CAR_WS_CLOSE_MAX];
     ws->closing = true;
-    return car_conn_write_copy(ws->conn, bytes, car_ws_close_write(bytes, code, reason));
+    return car_conn_write_copy(ws->conn, NULL, car_span_of(bytes, car_ws_close_write(bytes, code, reason)));
 }
 
 void car_ws_close(struct car_ws *ws, unsigned code, const char *reason) {
@@ -121,10 +107,7 @@ static void on_ping(void *user, const char *data, size_t len) {
     if (ws->closing) {
         return;
     }
-    char bytes[CAR_WS_HEADER_MAX + CAR_WS_CONTROL_MAX];
-    size_t head = car_ws_header_write(bytes, CAR_WS_PONG, true, false, len);
-    memcpy(bytes + head, data, len);
-    car_conn_write_copy(ws->conn, bytes, head + len);
+    send_frame(ws, NULL, CAR_WS_PONG, false, car_span_of(data, len));
     if (car_conn_pending(ws->conn) > CAR_CONN_HIGH_WATER) {
         car_ws_parser_stop(&ws->parser);
     }
@@ -185,19 +168,18 @@ static void on_wake(struct car_conn *conn) {
         car_conn_finish(conn);
         return;
     }
-    if (conn->writing && !car_conn_is_stuck(conn)) {
+    if (car_conn_is_blocked(conn) && !car_conn_is_stuck(conn)) {
         /* It reads, so it is alive; a ping would only queue up behind what it reads. */
         ws->awaiting_pong = false;
         car_conn_wake_in(conn, (uint64_t)net_of(ws)->ping_interval_ms + net_of(ws)->ping_timeout_ms);
         return;
     }
-    if (conn->writing || ws->awaiting_pong) {
+    if (car_conn_is_blocked(conn) || ws->awaiting_pong) {
         car_conn_close(conn);
         return;
     }
-    char bytes[CAR_WS_HEADER_MAX];
     ws->awaiting_pong = true;
-    if (car_conn_write_copy(conn, bytes, car_ws_header_write(bytes, CAR_WS_PING, true, false, 0))) {
+    if (send_frame(ws, NULL, CAR_WS_PING, false, car_span_of("", 0))) {
         car_conn_wake_in(conn, net_of(ws)->ping_timeout_ms);
     }
 }
@@ -279,46 +261,43 @@ int car_ws_check(const struct car_http_request *req, const char **why) {
     return 0;
 }
 
-static struct car_blob *answer(const struct car_exchange *exchange, const struct car_http_request *req,
-                               struct car_pmd_params *pmd) {
+/* The answer that accepts the handshake, into the worker's scratch buffer. */
+static struct car_buf *answer(const struct car_exchange *exchange, const struct car_http_request *req,
+                              struct car_pmd_params *pmd) {
     (void)negotiate(req, pmd); /* car_ws_check has found it sound */
     char accept[CAR_WS_ACCEPT_LEN];
     car_ws_accept(car_http_header_get(req, "Sec-WebSocket-Key", NULL), accept);
-    struct car_buf out = CAR_BUF_INIT;
-    car_http_status_line(&out, 101);
-    CAR_BUF_LIT(&out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
-    car_buf_put(&out, accept, sizeof accept);
-    CAR_BUF_LIT(&out, "\r\n");
+    struct car_buf *out = car_net_scratch(exchange->worker);
+    car_http_status_line(out, 101);
+    CAR_BUF_LIT(out, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");
+    car_buf_put(out, accept, sizeof accept);
+    CAR_BUF_LIT(out, "\r\n");
     if (pmd->on) {
-        CAR_BUF_LIT(&out, "Sec-WebSocket-Extensions: ");
-        car_ws_extension_write(pmd, &out);
-        CAR_BUF_LIT(&out, "\r\n");
+        CAR_BUF_LIT(out, "Sec-WebSocket-Extensions: ");
+        car_ws_extension_write(pmd, out);
+        CAR_BUF_LIT(out, "\r\n");
     }
-    car_buf_span(&out, car_buf_view(&exchange->headers));
-    CAR_BUF_LIT(&out, "\r\n");
-    struct car_blob *blob = out.failed ? NULL : car_blob_copy(NULL, out.data, out.len);
-    car_buf_free(&out);
-    return blob;
+    car_buf_span(out, car_buf_view(&exchange->headers));
+    CAR_BUF_LIT(out, "\r\n");
+    return out;
 }
 
 bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct car_http_request *req,
                  const struct car_ws_ops *ops) {
     struct car_pmd_params pmd = {0};
-    struct car_blob *blob = answer(exchange, req, &pmd);
-    if (!blob) {
-        car_exchange_finish(exchange, NULL);
+    struct car_buf *out = answer(exchange, req, &pmd);
+    if (out->failed) {
+        car_exchange_abort(exchange);
         return false;
     }
     ws->conn = car_exchange_switch(exchange, &OPS, ws);
     if (!ws->conn) {
-        car_blob_unref(&blob);
         return false;
     }
     ws->ops = ops;
     ws->deflate_bits = pmd.on ? (uint8_t)pmd.server_bits : 0;
     car_ws_parser_init(&ws->parser, net_of(ws)->max_body, pmd.on);
-    car_conn_write(ws->conn, blob);
-    car_blob_unref(&blob);
+    car_conn_write_copy(ws->conn, NULL, car_buf_view(out));
     car_conn_wake_in(ws->conn, net_of(ws)->ping_interval_ms);
     return true;
 }

@@ -48,6 +48,14 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
         free(worker);
         return err;
     }
+    err = car_watches_open(&worker->watches, &worker->loop);
+    if (err) {
+        car_mailbox_close(&worker->mailbox);
+        uv_run(&worker->loop, UV_RUN_DEFAULT); /* close callbacks */
+        uv_loop_close(&worker->loop);
+        free(worker);
+        return err;
+    }
     worker->wheel = car_wheel_new(&worker->loop);
     worker->reader = car_reader_open(reclaim);
     if (!worker->wheel || !worker->reader) {
@@ -77,6 +85,7 @@ int car_worker_start(struct car_worker *worker) {
 void car_worker_stop(struct car_worker *worker) {
     car_mailbox_close(&worker->mailbox);
     car_tasks_close(&worker->tasks);
+    car_watches_close(&worker->watches);
     car_timer_clear(worker->wheel, &worker->reclaim_timer);
     car_wheel_close(&worker->wheel);
 }

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <uv.h>
 
-#include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
 #include "carillon/base/err.h"
 #include "carillon/net/http_conn.h"
@@ -34,13 +33,13 @@ static void answer(struct car_exchange *exchange, int status, struct car_span bo
     }
     car_buf_printf(&out, "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\nConnection: %s\r\n\r\n",
                    body.len, exchange->keep_alive ? "keep-alive" : "close");
-    if (exchange->verb != CAR_HTTP_HEAD && body.len) {
-        car_buf_span(&out, body);
+    if (out.failed) {
+        car_exchange_abort(exchange);
+    } else {
+        bool content = exchange->verb != CAR_HTTP_HEAD;
+        car_exchange_finish(exchange, NULL, car_buf_view(&out), content ? body : car_span_of(NULL, 0));
     }
-    struct car_blob *blob = out.failed ? NULL : car_blob_copy(NULL, out.data, out.len);
     car_buf_free(&out);
-    car_exchange_finish(exchange, blob);
-    car_blob_unref(&blob);
 }
 
 static void answer_headers(struct car_exchange *exchange, const struct car_http_request *req) {

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Immutable bytes shared by reference, in one allocation. Made and filled by one thread, then read by any; the last
@@ -13,6 +14,7 @@
  */
 struct car_blob {
     atomic_uint refs;
+    uint32_t room; /* bytes that its only holder may still append; 0 for a blob that is shared */
     const void *owner;
     size_t len;
     char data[];

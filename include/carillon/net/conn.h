@@ -4,16 +4,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/net/out.h"
 #include "carillon/runtime/task.h"
 #include "carillon/runtime/timer.h"
+#include "carillon/runtime/watch.h"
 
 struct car_blob;
 struct car_conn;
-struct car_net_local;
-struct car_out;
 struct car_worker;
 
 /* While more than this waits to be written, the connection is not read from. */
@@ -37,33 +36,35 @@ struct car_conn_ops {
 };
 
 /*
- * A TCP connection. Lives and dies on one worker. Output is a list of shared blobs, written once at the end of the
- * loop's turn; what the socket does not take is queued with libuv, and the connection is `full` until it has gone.
+ * A TCP connection. Lives and dies on one worker. Output waits in a list and is written once at the end of the loop's
+ * turn; what the socket does not take stays there, and the connection is `blocked` until there is room again.
+ *
+ * There are many, and most are quiet: what delivering an event touches comes first, on two cache lines.
  */
 struct car_conn {
-    uv_tcp_t tcp;
     const struct car_conn_ops *ops;
     void *proto;       /* the protocol's state */
     const void *owner; /* whose bytes may go out: a tenant, or NULL for nobody's in particular */
     struct car_worker *worker;
+    struct car_out out;
+    struct car_task turn;
+    struct car_watch watch;
+    bool blocked : 1;               /* the socket takes no more for now */
+    bool moved : 1;                 /* it has taken something since car_conn_is_stuck was last asked */
+    bool full : 1;                  /* somebody waits for `drained` */
+    bool reading : 1;               /* the protocol takes input */
+    bool readable : 1;              /* there may be some */
+    bool ending : 1;                /* the peer's end, or an error, stands behind it */
+    bool saw_eof : 1;               /* and has been read */
+    bool resume : 1;                /* held input may go on */
+    bool finishing : 1;             /* nothing more is taken for output */
+    bool shut : 1;                  /* our end is closed, the peer's is not yet */
+    bool closing : 1;               /* the descriptor is closed, `ended` will be called */
+    bool turned_away : 1;           /* over the limit: counted in the worker's turned_away as well */
     struct car_conn *next, **pprev; /* among the worker's connections */
     struct car_timer timer;
-    uint64_t wake_at; /* in uv_now's milliseconds */
-    struct car_task turn;
-    struct car_out *out;     /* waits for the end of the turn */
-    struct car_out *writing; /* waits for the socket */
-    struct car_buf *held;    /* input that the protocol left */
-    uint64_t given;          /* bytes that the socket or libuv has been given, ever */
-    uint64_t taken;          /* how many of them the socket had taken when car_conn_is_stuck was last asked */
-    bool turned_away : 1;    /* over the limit: counted in the worker's turned_away as well */
-    bool reading : 1;
-    bool wrote : 1;  /* libuv has written something since the last turn */
-    bool full : 1;   /* somebody waits for `drained` */
-    bool resume : 1; /* held input may go on */
-    bool finishing : 1;
-    bool shut : 1; /* our end is closed, the peer's is not yet */
-    bool closing : 1;
-    bool saw_eof : 1;
+    uint64_t wake_at;     /* in uv_now's milliseconds */
+    struct car_buf *held; /* input that the protocol left */
 };
 
 /* Takes over an accepted socket, also where it fails (then it is closed). The protocol starts with `ops`, and gets the
@@ -71,18 +72,23 @@ struct car_conn {
 int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops, struct car_conn **out);
 
 /*
- * The last function before the socket. Takes a reference to the bytes, which are written at the end of the turn. A blob
- * tagged with an owner other than the connection's is refused: the connection is closed at once and the fault counted.
- * false where nothing will be written. Never blocks, never fails for slowness: whoever writes much asks
- * car_conn_is_full first.
+ * The last functions before the socket. What they take is written at the end of the turn. Bytes of an owner other than
+ * the connection's are refused: the connection is closed at once and the fault counted. false where nothing will be
+ * written. They never block, and never fail for slowness: whoever writes much asks car_conn_is_full first.
+ *
+ * car_conn_write takes a reference to a blob, whose tag says whose it is: for what goes to several sockets.
+ * car_conn_write_copy copies bytes of `owner`, NULL for nobody's in particular: for what goes to one.
  */
 bool car_conn_write(struct car_conn *conn, struct car_blob *blob);
-
-/* A copy of some bytes that belong to nobody in particular. */
-bool car_conn_write_copy(struct car_conn *conn, const void *bytes, size_t len);
+bool car_conn_write_copy(struct car_conn *conn, const void *owner, struct car_span bytes);
 
 /* Whether the socket is behind. true promises a later call of `drained`, unless the connection ends. */
 bool car_conn_is_full(struct car_conn *conn);
+
+/* Whether the socket takes no more for now. */
+static inline bool car_conn_is_blocked(const struct car_conn *conn) {
+    return conn->blocked;
+}
 
 /* Whether the peer has taken nothing since this was last asked, though something waits for it: one that reads, however
  * slowly, is alive. */
@@ -104,6 +110,9 @@ void car_conn_finish(struct car_conn *conn);
 
 /* Closes at once. `ended` comes later, from the loop. Harmless when repeated. */
 void car_conn_close(struct car_conn *conn);
+
+/* The worker's watches report to it. */
+void car_conn_ready(struct car_watch *watch, unsigned what);
 
 /* Milliseconds, the loop's idea of now. */
 uint64_t car_conn_now(const struct car_conn *conn);

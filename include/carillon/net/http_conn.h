@@ -7,9 +7,9 @@
 #include "carillon/base/buf.h"
 #include "carillon/proto/http.h"
 
-struct car_blob;
 struct car_conn;
 struct car_conn_ops;
+struct car_net_local;
 struct car_worker;
 
 #define CAR_REQUEST_ID_MAX 64
@@ -23,15 +23,16 @@ struct car_worker;
  */
 struct car_exchange {
     struct car_worker *worker;
+    struct car_exchange *next_spare;
     struct car_conn *conn; /* NULL once the connection has gone */
     const void *owner;     /* whose bytes the answer may hold: the tenant that was asked as, once it is known */
     enum car_http_method verb;
     bool keep_alive; /* after the answer; the answerer may turn it off, and says so in its headers */
     bool answered;
     bool http10;
-    bool draining; /* the server was going away already when the request began */
-    char request_id[CAR_REQUEST_ID_MAX + 1];
+    bool draining;          /* the server was going away already when the request began */
     struct car_buf headers; /* header lines that go with every answer of this exchange */
+    char request_id[CAR_REQUEST_ID_MAX + 1];
 };
 
 /* Who answers. On the connection's worker. */
@@ -51,9 +52,12 @@ struct car_http_app {
  * answered 503, and it ends. On the worker's thread. */
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit);
 
-/* Answers with a whole response, head and body, and ends the exchange: it may be freed by the call. Takes a reference
- * to the blob; NULL (out of memory) closes the connection. */
-void car_exchange_finish(struct car_exchange *exchange, struct car_blob *response);
+/* Answers with a whole response, copied from `head` and `body`, whose bytes are `owner`'s (NULL: nobody's in
+ * particular), and ends the exchange. */
+void car_exchange_finish(struct car_exchange *exchange, const void *owner, struct car_span head, struct car_span body);
+
+/* Memory ran out before there was an answer: closes the connection and ends the exchange. */
+void car_exchange_abort(struct car_exchange *exchange);
 
 /*
  * Turns the connection over to another protocol, and ends the exchange. `proto` becomes the connection's; bytes behind
@@ -61,5 +65,8 @@ void car_exchange_finish(struct car_exchange *exchange, struct car_blob *respons
  * still the caller's. Only from within `request`.
  */
 struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto);
+
+/* Frees the exchanges that the worker keeps for later requests. */
+void car_http_free_spares(struct car_net_local *local);
 
 #endif

@@ -6,13 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "carillon/base/buf.h"
 #include "carillon/runtime/mailbox.h"
 
+struct car_blob;
 struct car_conn;
 struct car_deflater;
+struct car_exchange;
 struct car_http_app;
 struct car_inflater;
-struct car_out;
+struct car_out_list;
 struct car_worker;
 
 /* What all connections share. Filled before the workers run, never changed while they do, but for the atomics. */
@@ -28,6 +31,14 @@ struct car_net {
     atomic_bool draining;
 };
 
+#define CAR_CHUNKS_MAX 128
+
+/* Output chunks of one size that are not in use (out.c). */
+struct car_chunks {
+    unsigned count;
+    struct car_blob *spare[CAR_CHUNKS_MAX];
+};
+
 /* What the connections of one worker share. Owner: the worker's thread; other threads read the atomics. */
 struct car_net_local {
     struct car_net *net;
@@ -35,8 +46,12 @@ struct car_net_local {
     struct car_conn *conns;
     struct car_inflater *inflater;
     struct car_deflater *deflater;
-    struct car_out *spare; /* output lists that are not in use */
-    unsigned spare_count;
+    struct car_buf scratch;         /* car_net_scratch */
+    struct car_chunks small, large; /* output chunks, lists and exchanges that are not in use */
+    struct car_out_list *spare_lists;
+    unsigned spare_list_count;
+    struct car_exchange *spare_exchanges;
+    unsigned spare_exchange_count;
     struct car_note drain_note;
     atomic_uint_fast64_t refused_writes; /* bytes of one owner that were about to go to another's connection */
 };
@@ -58,5 +73,9 @@ void car_net_abort(struct car_worker *worker);
 unsigned car_net_retry_ms(void);
 
 struct car_net_local *car_net_local(const struct car_worker *worker);
+
+/* The worker's buffer, emptied, for building something that is written before anybody else asks for it. Its failure is
+ * sticky until then, as a buffer's is. On the worker's thread. */
+struct car_buf *car_net_scratch(const struct car_worker *worker);
 
 #endif

@@ -34,8 +34,8 @@ bool car_sse_open(struct car_sse *sse, struct car_exchange *exchange, const stru
 /* Sends ready events. false where the connection is ending. */
 bool car_sse_send(struct car_sse *sse, struct car_blob *events);
 
-/* Sends bytes of the stream's owner. */
-bool car_sse_send_copy(struct car_sse *sse, struct car_span events);
+/* Sends a copy of `owner`'s bytes. */
+bool car_sse_send_copy(struct car_sse *sse, const void *owner, struct car_span events);
 
 /* Whether the peer reads too slowly for more; true promises `drained`. */
 bool car_sse_is_full(struct car_sse *sse);

@@ -8,6 +8,7 @@
 #include "carillon/runtime/mailbox.h"
 #include "carillon/runtime/task.h"
 #include "carillon/runtime/timer.h"
+#include "carillon/runtime/watch.h"
 
 struct car_reader;
 struct car_reclaim;
@@ -36,6 +37,7 @@ struct car_worker {
     struct car_wheel *wheel;
     struct car_reader *reader;
     struct car_tasks tasks;
+    struct car_watches watches; /* its connections' sockets; the net floor's `ready` */
     struct car_timer reclaim_timer;
     void *net;                    /* what this worker's connections share; the net floor's */
     void *feed;                   /* what this worker's lanes share; the feed floor's */

@@ -1,0 +1,48 @@
+#ifndef CARILLON_NET_OUT_H
+#define CARILLON_NET_OUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+struct car_blob;
+struct car_net_local;
+struct car_out_list;
+
+/*
+ * What waits for one socket, in order: blobs that are shared with other sockets, and chunks, which are blobs of this
+ * one alone that small writes are copied into one after the other. Usually it is a single blob, which costs no list.
+ * Chunks and lists that are not in use are kept by the worker, so that output allocates nothing. Zero-initialised is
+ * empty.
+ */
+struct car_out {
+    struct car_blob *only;     /* all there is, whole */
+    struct car_out_list *list; /* where there is more, or where a part has been written; `only` is NULL then */
+};
+
+/* Takes a reference. false where memory ran out. */
+bool car_out_add(struct car_net_local *local, struct car_out *out, struct car_blob *blob);
+
+/* Appends a copy of the bytes. false where memory ran out. */
+bool car_out_copy(struct car_net_local *local, struct car_out *out, const void *bytes, size_t len);
+
+static inline bool car_out_is_empty(const struct car_out *out) {
+    return !out->only && !out->list;
+}
+
+/* How many bytes wait. */
+size_t car_out_bytes(const struct car_out *out);
+
+/* Up to `max` pieces of what waits. Returns how many. */
+int car_out_pieces(const struct car_out *out, struct iovec *pieces, int max);
+
+/* The first `n` bytes have been written. false where memory ran out: what waits is then not to be trusted. */
+bool car_out_advance(struct car_net_local *local, struct car_out *out, size_t n);
+
+/* Drops what waits. */
+void car_out_clear(struct car_net_local *local, struct car_out *out);
+
+/* Frees the worker's spares. */
+void car_out_free_spares(struct car_net_local *local);
+
+#endif

@@ -1,0 +1,39 @@
+#ifndef CARILLON_RUNTIME_WATCH_H
+#define CARILLON_RUNTIME_WATCH_H
+
+#include <uv.h>
+
+/*
+ * The sockets of one loop: an epoll set of their own, which lies in the loop as a single descriptor. A libuv handle for
+ * TCP is 248 bytes, and whether it reads or writes is told to the kernel call by call; a watch is its descriptor, added
+ * once, and reported edge by edge (epoll(7)): what was reported is not reported again before it has been used up.
+ *
+ * Belongs to the loop's thread. A watch is embedded in what it is for, and lives until the turn after its descriptor
+ * was closed, which is what ends it: an edge that was reported along with the cause of the closing may still arrive.
+ */
+struct car_watch {
+    int fd;
+};
+
+enum {
+    CAR_WATCH_READ = 1,  /* there is something to read */
+    CAR_WATCH_WRITE = 2, /* there is room to write */
+    CAR_WATCH_END = 4,   /* the peer has closed its side, or the socket has failed: reading tells */
+};
+
+struct car_watches {
+    uv_poll_t poll;
+    int set;
+    void (*ready)(struct car_watch *watch, unsigned what); /* set by whoever adds watches, before the loop runs */
+};
+
+/* Ties a set to a loop. 0 or a UV_E… code. */
+int car_watches_open(struct car_watches *watches, uv_loop_t *loop);
+
+/* Closes the set; nothing is reported any more. */
+void car_watches_close(struct car_watches *watches);
+
+/* Watches a non-blocking socket, for as long as it is open. 0 or a UV_E… code. */
+int car_watch_add(struct car_watches *watches, struct car_watch *watch, int fd);
+
+#endif
