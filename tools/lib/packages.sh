@@ -19,6 +19,10 @@ packages_for() {
     container)
         printf '%s\n' libcunit1-dev buildah podman runc conmon mmdebstrap debian-archive-keyring ca-certificates curl
         ;;
+    bench) printf '%s\n' python3 ;;
+    peers) node_present || printf '%s\n' nodejs npm ;;
+    # Unpacked and not installed (unpack_packages), for installed it would be a web server at every boot.
+    nchan) printf '%s\n' nginx libnginx-mod-nchan ;;
     check) printf '%s\n' libcunit1-dev git python3 clang-format shellcheck ;;
     tidy) printf '%s\n' libcunit1-dev clang clang-tidy python3 ;;
     sanitize) printf '%s\n' libcunit1-dev clang libclang-rt-dev llvm ;;
@@ -53,10 +57,22 @@ missing_packages() {
         }'
 }
 
+# as_root COMMAND...: by sudo where we are not root.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "carillon: neither root nor sudo here; have this done: $*" >&2
+        return 1
+    fi
+}
+
 # install_packages GROUP...: installs what is missing; quick and silent where nothing is. CARILLON_NO_INSTALL=1 takes it
 # that everything is there, for systems with another package manager.
 install_packages() {
-    local missing=() names=() name root=()
+    local missing=() names=() name
     [ "${CARILLON_NO_INSTALL-}" != 1 ] || return 0
     mapfile -t missing < <(missing_packages "$@")
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -65,23 +81,30 @@ install_packages() {
         echo "carillon: then say so with CARILLON_NO_INSTALL=1" >&2
         return 1
     fi
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "carillon: neither root nor sudo here; have these installed: ${missing[*]}" >&2
-            return 1
-        fi
-        root=(sudo)
-    fi
     echo "carillon: installing ${missing[*]}" >&2
-    "${root[@]}" apt-get update --quiet=2 || return 1
+    as_root apt-get update --quiet=2 || return 1
     for name in "${missing[@]}"; do
         if [ "$name" != "${name#*|}" ] && apt-cache show "${name%%|*}" >/dev/null 2>&1; then
             name=${name%%|*}
         fi
         names+=("${name#*|}")
     done
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${names[@]}"
+}
+
+# unpack_packages FOLDER GROUP: the group's packages unpacked into the folder: no service starts, no file lands elsewhere.
+# What they depend on has to be there.
+unpack_packages() {
+    local names=() file
+    [ ! -e "$1/unpacked" ] && [ "${CARILLON_NO_INSTALL-}" != 1 ] || return 0
+    mapfile -t names < <(packages_for "$2")
+    echo "carillon: unpacking ${names[*]}" >&2
+    as_root apt-get update --quiet=2 || return 1
+    mkdir -p "$1"
+    (cd "$1" && apt-get download --quiet=2 -o APT::Sandbox::User= "${names[@]}") || return 1
+    for file in "$1"/*.deb; do dpkg-deb --extract "$file" "$1" || return 1; done
+    touch "$1/unpacked"
 }
 
 # runtime_packages BINARY: the packages of the libraries that a finished binary loads. Their names differ between
