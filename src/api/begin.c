@@ -8,6 +8,9 @@
 #include "carillon/base/uuid.h"
 #include "carillon/proto/http.h"
 
+#define DATE          "Date: "
+#define HEADERS_USUAL 768
+
 static const char SECURITY[] = "X-Content-Type-Options: nosniff\r\n"
                                "X-Frame-Options: DENY\r\n"
                                "Referrer-Policy: no-referrer\r\n"
@@ -77,32 +80,33 @@ static void cors(struct car_buf *out, const struct car_config *config, const str
     }
 }
 
-/* The Date header's value changes once a second. */
-static void date(struct car_buf *out) {
+/* The lines that are the same in every answer of one second, of the calling thread. */
+static struct car_span common_lines(void) {
     static _Thread_local int64_t second = -1;
-    static _Thread_local char text[CAR_HTTP_DATE_LEN];
+    static _Thread_local char lines[sizeof DATE - 1 + CAR_HTTP_DATE_LEN + 2 + sizeof SECURITY];
     int64_t now = car_clock_wall_ms();
     if (now / 1000 != second) {
+        char *date = lines + sizeof DATE - 1;
         second = now / 1000;
-        car_http_date(now, text);
+        memcpy(lines, DATE, sizeof DATE - 1);
+        car_http_date(now, date);
+        memcpy(date + CAR_HTTP_DATE_LEN, "\r\n", 2);
+        memcpy(date + CAR_HTTP_DATE_LEN + 2, SECURITY, sizeof SECURITY);
     }
-    CAR_BUF_LIT(out, "Date: ");
-    car_buf_put(out, text, sizeof text);
-    CAR_BUF_LIT(out, "\r\n");
+    return car_span_of(lines, sizeof lines - 1);
 }
 
 void car_begin(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req) {
     give_id(exchange, req);
     struct car_buf *out = &exchange->headers;
-    (void)car_buf_reserve(out, 768);
+    (void)car_buf_reserve(out, HEADERS_USUAL);
     CAR_BUF_LIT(out, "X-Request-Id: ");
     car_buf_span(out, car_span_cstr(exchange->request_id));
     CAR_BUF_LIT(out, "\r\n");
-    date(out);
-    car_buf_put(out, SECURITY, sizeof SECURITY - 1);
     if (req) {
         cors(out, api->config, req);
     }
+    car_buf_span(out, common_lines());
 }
 
 /* Whether the origin's host and port are those that the request was sent to. */

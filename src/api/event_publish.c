@@ -1,7 +1,5 @@
-#include <stdlib.h>
-
+#include "carillon/base/block.h"
 #include "carillon/base/buf.h"
-#include "carillon/base/clock.h"
 #include "carillon/base/config.h"
 #include "carillon/base/log.h"
 #include "carillon/feed/event.h"
@@ -45,7 +43,7 @@ static void on_done(struct car_publish *publish) {
         car_respond(w->exchange, &response);
     }
     car_event_unref(&event);
-    free(w);
+    car_block_free(w, sizeof *w);
 }
 
 bool car_is_json(const struct car_http_request *req) {
@@ -88,7 +86,7 @@ static bool read_draft(struct car_call *call, struct car_draft *draft, struct ca
 void car_event_publish(struct car_call *call) {
     struct car_draft draft;
     struct car_draft_type type;
-    uint64_t began = car_clock_mono_us();
+    uint64_t began = car_posted_begin();
     if (call->exchange->draining) {
         car_respond_problem(call->exchange, 503, "the server is going away", NULL, NULL);
         return;
@@ -96,18 +94,20 @@ void car_event_publish(struct car_call *call) {
     if (!read_draft(call, &draft, &type)) {
         return;
     }
-    struct waiting *w = calloc(1, sizeof *w);
+    struct waiting *w = car_block_new(sizeof *w);
     struct car_event *event = car_event_new(call->who.tenant, &draft);
     if (w && event) {
-        w->publish = (struct car_publish){.tenant = call->who.tenant, .event = event, .done = on_done};
-        w->exchange = call->exchange;
-        w->api = call->api;
-        w->began_us = began;
+        *w = (struct waiting){
+            .publish = {.tenant = call->who.tenant, .event = event, .done = on_done},
+            .exchange = call->exchange,
+            .api = call->api,
+            .began_us = began,
+        };
         if (car_publish(&w->publish, call->worker) == 0) {
             return;
         }
     }
     car_event_unref(&event);
-    free(w);
+    car_block_free(w, sizeof *w);
     car_respond_problem(call->exchange, 503, "the tenant's queue is full", NULL, NULL);
 }

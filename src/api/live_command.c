@@ -1,9 +1,8 @@
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #include "carillon/api/api.h"
+#include "carillon/base/block.h"
 #include "carillon/base/buf.h"
-#include "carillon/base/clock.h"
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
@@ -25,36 +24,41 @@
 /* The members of a command, by what they are for. */
 enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, MEMBERS };
 
+/* Ends an answer that `begin` began, and sends it. */
 static void reply(struct car_live *live, struct car_buf *out) {
+    car_buf_char(out, '}');
     if (out->failed) {
         car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
     } else {
         car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(out));
     }
-    car_buf_free(out);
 }
 
-/* Begins an answer: its type, and the command's ref as it was sent, null where it had none. */
-static void begin(struct car_buf *out, const char *type, struct car_span ref) {
-    car_buf_printf(out, "{\"type\":\"%s\",\"ref\":", type);
+/* Begins an answer, in the worker's scratch buffer: its type, and the command's ref as it was sent, null where it had
+ * none. */
+static struct car_buf *begin(struct car_live *live, const char *type, struct car_span ref) {
+    struct car_buf *out = car_net_scratch(live->worker);
+    CAR_BUF_LIT(out, "{\"type\":\"");
+    car_buf_span(out, car_span_cstr(type));
+    CAR_BUF_LIT(out, "\",\"ref\":");
     if (ref.ptr) {
         car_json_rewrite(out, ref);
     } else {
         CAR_BUF_LIT(out, "null");
     }
+    return out;
 }
 
+/* What is wrong, and, where `what` is not NULL, with which member. */
 static void reply_error(struct car_live *live, struct car_span ref, const char *code, const char *what,
                         const char *message) {
     struct car_buf text = CAR_BUF_INIT;
-    struct car_buf out = CAR_BUF_INIT;
     car_buf_printf(&text, "%s%s%s", what ? what : "", what ? " " : "", message);
-    begin(&out, "error", ref);
-    car_buf_printf(&out, ",\"code\":\"%s\",\"message\":", code);
-    car_json_write_string(&out, car_buf_view(&text));
-    car_buf_char(&out, '}');
+    struct car_buf *out = begin(live, "error", ref);
+    car_buf_printf(out, ",\"code\":\"%s\",\"message\":", code);
+    car_json_write_string(out, car_buf_view(&text));
     car_buf_free(&text);
-    reply(live, &out);
+    reply(live, out);
 }
 
 /* post_event */
@@ -67,6 +71,12 @@ struct waiting {
     size_t ref_len;
     char ref[];
 };
+
+static void waiting_free(struct waiting *w) {
+    if (w) {
+        car_block_free(w, sizeof *w + w->ref_len);
+    }
+}
 
 static void on_done(struct car_publish *publish) {
     struct waiting *w = (struct waiting *)publish; /* its first member */
@@ -82,29 +92,29 @@ static void on_done(struct car_publish *publish) {
     } else if (publish->status) {
         reply_error(live, ref, "unavailable", NULL, "the event could not be stored");
     } else {
-        struct car_buf out = CAR_BUF_INIT;
-        begin(&out, "ack", ref);
-        CAR_BUF_LIT(&out, ",\"event\":");
-        car_buf_span(&out, car_event_json(event));
-        car_buf_char(&out, '}');
-        reply(live, &out);
+        struct car_buf *out = begin(live, "ack", ref);
+        CAR_BUF_LIT(out, ",\"event\":");
+        car_buf_span(out, car_event_json(event));
+        reply(live, out);
     }
     car_event_unref(&event);
-    free(w);
+    waiting_free(w);
 }
 
 static int publish(struct car_live *live, const struct car_draft *draft, struct car_span ref) {
-    struct waiting *w = calloc(1, sizeof *w + ref.len);
+    struct waiting *w = car_block_new(sizeof *w + ref.len);
     struct car_event *event = car_event_new(live->tenant, draft);
     int err = CAR_ENOMEM;
-    if (w && event) {
+    if (w) {
         w->publish = (struct car_publish){.tenant = live->tenant, .event = event, .done = on_done};
         w->live = live;
-        w->began_us = car_clock_mono_us();
+        w->began_us = car_posted_begin();
         w->ref_len = ref.len;
         if (ref.len) {
             memcpy(w->ref, ref.ptr, ref.len);
         }
+    }
+    if (w && event) {
         live->publishing++;
         err = car_publish(&w->publish, live->worker);
         if (!err) {
@@ -113,7 +123,7 @@ static int publish(struct car_live *live, const struct car_draft *draft, struct 
         live->publishing--;
     }
     car_event_unref(&event);
-    free(w);
+    waiting_free(w);
     return err;
 }
 
@@ -175,20 +185,16 @@ static void replay(struct car_live *live, const struct car_json_member *m) {
         return;
     }
     uint64_t oldest = car_tenant_oldest(live->tenant, live->api->feed->keep);
-    struct car_buf out = CAR_BUF_INIT;
-    begin(&out, "replay_result", ref);
-    CAR_BUF_LIT(&out, ",\"events\":");
-    bool more = car_event_array(&out, live->tenant, live->worker->reader, since >= oldest ? since + 1 : oldest,
+    struct car_buf *out = begin(live, "replay_result", ref);
+    CAR_BUF_LIT(out, ",\"events\":");
+    bool more = car_event_array(out, live->tenant, live->worker->reader, since >= oldest ? since + 1 : oldest,
                                 car_tenant_newest(live->tenant), limit);
-    car_buf_printf(&out, ",\"has_more\":%s}", more ? "true" : "false");
-    reply(live, &out);
+    car_buf_printf(out, ",\"has_more\":%s", more ? "true" : "false");
+    reply(live, out);
 }
 
 static void ping(struct car_live *live, const struct car_json_member *m) {
-    struct car_buf out = CAR_BUF_INIT;
-    begin(&out, "pong", m[REF].value.raw);
-    car_buf_char(&out, '}');
-    reply(live, &out);
+    reply(live, begin(live, "pong", m[REF].value.raw));
 }
 
 struct command {
@@ -196,18 +202,24 @@ struct command {
     void (*run)(struct car_live *live, const struct car_json_member *m);
 };
 
+static bool is(const struct command *command, struct car_span type) {
+    return car_span_eq(type, car_span_cstr(command->type));
+}
+
 /* The command of that type, a string literal in any spelling. NULL where there is none. */
 static const struct command *command_of(struct car_span literal) {
     static const struct command COMMANDS[] = {{"post_event", post_event}, {"replay", replay}, {"ping", ping}};
-    const struct command *found = NULL;
-    struct car_buf type = CAR_BUF_INIT;
-    (void)car_json_string_decode(literal, &type);
-    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
-        if (car_span_eq(car_buf_view(&type), car_span_cstr(COMMANDS[i].type))) {
-            found = &COMMANDS[i];
-        }
+    struct car_span plain = car_span_of(literal.ptr + 1, literal.len - 2);
+    struct car_buf decoded = CAR_BUF_INIT;
+    if (memchr(plain.ptr, '\\', plain.len)) {
+        (void)car_json_string_decode(literal, &decoded);
+        plain = car_buf_view(&decoded);
     }
-    car_buf_free(&type);
+    const struct command *found = NULL;
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS && !found; i++) {
+        found = is(&COMMANDS[i], plain) ? &COMMANDS[i] : NULL;
+    }
+    car_buf_free(&decoded);
     return found;
 }
 

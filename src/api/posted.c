@@ -6,6 +6,10 @@
 #include "carillon/feed/event.h"
 #include "carillon/feed/tenant.h"
 
+uint64_t car_posted_begin(void) {
+    return car_log_wants(CAR_LOG_INFO) ? car_clock_mono_us() : 0;
+}
+
 void car_posted_log(const struct car_config *config, const struct car_event *event, uint64_t began_us) {
     if (!car_log_wants(CAR_LOG_INFO)) {
         return;

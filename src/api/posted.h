@@ -6,6 +6,9 @@
 struct car_config;
 struct car_event;
 
+/* The time at which handling a post begins, for car_posted_log; 0 where that will not be asked for. */
+uint64_t car_posted_begin(void);
+
 /* Logs that an event was posted, which took until now from `began_us`; with its content only under --log-payloads. */
 void car_posted_log(const struct car_config *config, const struct car_event *event, uint64_t began_us);
 

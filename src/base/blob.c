@@ -1,14 +1,15 @@
 #include "carillon/base/blob.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "carillon/base/block.h"
 
 struct car_blob *car_blob_new(const void *owner, size_t len) {
     if (len > SIZE_MAX / 2 - sizeof(struct car_blob)) {
         return NULL;
     }
-    struct car_blob *blob = malloc(sizeof *blob + len);
+    struct car_blob *blob = car_block_new(sizeof *blob + len);
     if (!blob) {
         return NULL;
     }
@@ -38,6 +39,6 @@ void car_blob_unref(struct car_blob **slot) {
     *slot = NULL;
     /* Release: this thread's reads of the bytes end before the free; acquire: the freeing thread sees that they did. */
     if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1) {
-        free(blob);
+        car_block_free(blob, sizeof *blob + blob->len + blob->room);
     }
 }

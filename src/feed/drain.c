@@ -36,49 +36,58 @@ void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker) {
     car_task_yield(&worker->tasks, &tenant->drain_task);
 }
 
-/* How far the slowest lane has come. */
-static uint64_t floor_of(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
+/* Looks how far the slowest lane has come. */
+static void look_at_lanes(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
     uint64_t newest = car_history_newest(&tenant->history);
     car_reader_enter(reader);
-    uint64_t floor = car_lanes_floor(tenant, feed->worker_count, newest);
+    tenant->floor = car_lanes_floor(tenant, feed->worker_count, newest);
     car_reader_leave(reader);
-    return floor;
 }
 
-/* How many events may be numbered before that lane would miss some. */
-static uint64_t room_above(const struct car_tenant *tenant, uint64_t floor) {
-    uint64_t lag = car_history_newest(&tenant->history) - floor;
+/* How many events may be numbered before the slowest lane would miss some. */
+static uint64_t room(const struct car_tenant *tenant) {
+    uint64_t lag = car_history_newest(&tenant->history) - tenant->floor;
     return lag < CAR_LANE_LAG_MAX ? CAR_LANE_LAG_MAX - lag : 0;
 }
 
 /* Forgets what is neither to be kept nor waited for by a lane. */
-static void trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader, uint64_t floor) {
+static void trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
     uint64_t newest = car_history_newest(&tenant->history);
     uint64_t keep = newest >= feed->keep ? newest - feed->keep + 1 : 1;
-    car_history_forget(&tenant->history, reader, keep <= floor ? keep : floor + 1);
+    car_history_forget(&tenant->history, reader, keep <= tenant->floor ? keep : tenant->floor + 1);
+}
+
+/* Whether more events may be numbered; otherwise the tenant says that it waits for a lane. */
+static bool has_room(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
+    if (room(tenant) == 0) {
+        /* Look again after saying that we wait: a lane that moved on in between has not seen us. */
+        atomic_store(&tenant->stalled, true);
+        look_at_lanes(feed, tenant, reader);
+        if (room(tenant) == 0) {
+            return false;
+        }
+        atomic_store(&tenant->stalled, false);
+    }
+    return true;
 }
 
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
                       struct car_publish **batch, size_t max) {
-    uint64_t floor = floor_of(feed, tenant, reader);
-    if (room_above(tenant, floor) == 0) {
-        /* Look again after saying that we wait: a lane that moved on in between has not seen us. */
-        atomic_store(&tenant->stalled, true);
-        floor = floor_of(feed, tenant, reader);
-        if (room_above(tenant, floor) == 0) {
-            return 0;
-        }
-        atomic_store(&tenant->stalled, false);
+    if (room(tenant) < max) {
+        look_at_lanes(feed, tenant, reader); /* they have moved on since they were last looked at, as a rule */
+    }
+    if (!has_room(feed, tenant, reader)) {
+        return 0;
     }
     struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
-    uint64_t room = room_above(tenant, floor);
-    max = max < room ? max : (size_t)room;
+    max = max < room(tenant) ? max : (size_t)room(tenant);
     size_t n = 0;
     while (n < max && (batch[n] = car_ring_take_mpsc(inlet))) {
         n++;
     }
     if (n == 0) {
-        trim(feed, tenant, reader, floor); /* what a lane was waited for, after a burst */
+        look_at_lanes(feed, tenant, reader);
+        trim(feed, tenant, reader); /* what a lane was waited for, after a burst */
     }
     return n;
 }
@@ -125,13 +134,16 @@ void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car
                     struct car_reader *reader, struct car_worker *self) {
     struct car_event *events[CAR_DRAIN_BATCH];
     size_t n = number(tenant, batch, count, reader, events);
-    uint64_t newest = car_history_newest(&tenant->history);
     car_reader_enter(reader); /* a full fence: see car_lane_get */
-    car_lanes_put(tenant, feed->worker_count, events, n, self);
-    uint64_t floor = car_lanes_floor(tenant, feed->worker_count, newest);
+    struct car_lane *own = car_lanes_put(tenant, feed->worker_count, events, n, self);
+    tenant->floor = car_lanes_floor(tenant, feed->worker_count, car_history_newest(&tenant->history));
     car_reader_leave(reader);
-    trim(feed, tenant, reader, floor);
+    trim(feed, tenant, reader);
+    /* Those who wait for an answer have it before this thread fans out: it is one write, and that may be a thousand. */
     for (size_t i = 0; i < count; i++) {
         answer(batch[i], self);
+    }
+    if (own) {
+        car_lane_wake(own);
     }
 }

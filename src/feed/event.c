@@ -1,8 +1,8 @@
 #include "carillon/feed/event.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
+#include "carillon/base/block.h"
 #include "carillon/base/clock.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/json.h"
@@ -46,7 +46,7 @@ static char *put(char *at, const char *bytes, size_t len) {
 /* The text from seq's digits on, with the timestamp left open. */
 static char *put_tail(struct car_event *event, char *at, const struct car_draft *draft, struct car_span author) {
     at = PUT(at, TYPE);
-    event->type_at = (uint32_t)(at - event->text);
+    event->type_at = (uint16_t)(at - event->text);
     event->type_len = (uint8_t)draft->type.len;
     at = put(at, draft->type.ptr, draft->type.len);
     if (draft->message.ptr) {
@@ -82,11 +82,13 @@ static size_t tail_len_max(const struct car_draft *draft, struct car_span author
 static struct car_event *build(const struct car_tenant *tenant, const struct car_draft *draft, struct car_span author) {
     struct car_span id = car_tenant_id(tenant);
     size_t size = head_len(id) + SEQ_DIGITS_MAX + tail_len_max(draft, author);
-    struct car_event *event = size <= UINT32_MAX ? malloc(sizeof *event + size) : NULL;
+    size += sizeof(struct car_event);
+    struct car_event *event = size <= UINT32_MAX ? car_block_new(size) : NULL;
     if (!event) {
         return NULL;
     }
     event->tenant = tenant;
+    event->size = (uint32_t)size;
     event->seq = 0;
     event->wall_ms = 0;
     atomic_init(&event->refs, 1);
@@ -139,7 +141,7 @@ void car_event_unref(struct car_event **event) {
     *event = NULL;
     /* The release of every unref pairs with the acquire of the last one: nobody reads after the free. */
     if (e && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) {
-        free(e);
+        car_block_free(e, e->size);
     }
 }
 

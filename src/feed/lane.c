@@ -187,7 +187,7 @@ void car_lane_drop(struct car_lane *lane) {
     consumed(lane);
 }
 
-static void put(struct car_lane *lane, struct car_event *const *events, size_t count, struct car_worker *self) {
+static void put(struct car_lane *lane, struct car_event *const *events, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (!car_ring_put_spsc(lane->ring, car_event_ref(events[i]))) {
             struct car_event *refused = events[i];
@@ -195,22 +195,29 @@ static void put(struct car_lane *lane, struct car_event *const *events, size_t c
             break;
         }
     }
-    if (lane->worker == self) {
-        car_task_defer(&self->tasks, &lane->task);
-    } else if (!atomic_exchange(&lane->woken, true)) {
-        car_mailbox_post(&lane->worker->mailbox, &lane->note);
-    }
 }
 
-void car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events, size_t count,
-                   struct car_worker *self) {
+struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events,
+                               size_t count, struct car_worker *self) {
+    struct car_lane *own = NULL;
     _Atomic(struct car_lane *) *slots = atomic_load_explicit(&tenant->lanes, memory_order_acquire);
     for (unsigned i = 0; slots && i < worker_count; i++) {
         struct car_lane *lane = atomic_load_explicit(&slots[i], memory_order_acquire);
-        if (lane) {
-            put(lane, events, count, self);
+        if (!lane) {
+            continue;
+        }
+        put(lane, events, count);
+        if (lane->worker == self) {
+            own = lane;
+        } else if (!atomic_exchange(&lane->woken, true)) {
+            car_mailbox_post(&lane->worker->mailbox, &lane->note);
         }
     }
+    return own;
+}
+
+void car_lane_wake(struct car_lane *lane) {
+    car_task_defer(&lane->worker->tasks, &lane->task);
 }
 
 uint64_t car_lanes_floor(struct car_tenant *tenant, unsigned worker_count, uint64_t newest) {

@@ -61,10 +61,14 @@ void car_lane_drop(struct car_lane *lane);
  * worker's thread. */
 void car_lane_sync(struct car_lane *lane);
 
-/* Drainer's side: offers sealed events to all lanes of the tenant and wakes their workers. Inside of a section of the
- * calling thread's reader; `self` is the calling worker, or NULL. */
-void car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events, size_t count,
-                   struct car_worker *self);
+/* Drainer's side: offers sealed events to all lanes of the tenant and wakes the other workers. Inside of a section of
+ * the calling thread's reader; `self` is the calling worker, or NULL. Returns its own lane, which the caller wakes, or
+ * NULL. */
+struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events,
+                               size_t count, struct car_worker *self);
+
+/* Has the lane read in this turn of its worker, behind what is already put off to its end. On the worker's thread. */
+void car_lane_wake(struct car_lane *lane);
 
 /* Drainer's side: the lowest seq that some lane has not gone past, or `newest` where no lane is behind. Inside of a
  * section. */

@@ -30,6 +30,7 @@ struct car_tenant {
                                                     by its worker only */
 
     /* the drainer's */
+    uint64_t floor;             /* every lane has gone past this seq; may have been some time ago */
     struct car_task drain_task; /* where it yields to its loop */
     struct car_worker *drain_worker;
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "carillon/base/block.h"
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/runtime/reclaim.h"
@@ -73,6 +74,7 @@ static void worker_main(void *arg) {
     snprintf(name, sizeof name, "worker-%u", worker->id);
     pthread_setname_np(pthread_self(), name);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
+    car_block_drop_kept();
     self = NULL;
 }
 

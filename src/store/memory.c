@@ -19,7 +19,8 @@ static void ready(struct car_log *log, struct car_tenant *tenant, struct car_wor
         size_t n = car_drain_take(log->feed, tenant, worker->reader, batch, CAR_DRAIN_BATCH);
         if (n > 0) {
             car_drain_seal(log->feed, tenant, batch, n, worker->reader, worker);
-        } else if (!car_drain_finish(tenant)) {
+        }
+        if (n < CAR_DRAIN_BATCH && !car_drain_finish(tenant)) {
             return;
         }
     }

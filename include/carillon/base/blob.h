@@ -14,9 +14,9 @@
  */
 struct car_blob {
     atomic_uint refs;
-    uint32_t room; /* bytes that its only holder may still append; 0 for a blob that is shared */
+    uint32_t room; /* bytes that its only holder may still append, behind len; 0 for a blob that is shared */
     const void *owner;
-    size_t len;
+    size_t len; /* len + room never changes */
     char data[];
 };
 

@@ -21,10 +21,11 @@ struct car_event {
     uint64_t seq;    /* 0 until sealed */
     int64_t wall_ms; /* 0 until sealed */
     atomic_uint refs;
+    uint32_t size;  /* of the struct and its text */
     uint32_t start; /* where the text begins in `text`: it is written against the digits of seq */
     uint32_t end;
     uint32_t tail; /* where what follows seq begins */
-    uint32_t type_at;
+    uint16_t type_at;
     uint8_t type_len;
     char text[];
 };
