@@ -1,0 +1,178 @@
+#include "client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "delivery.h"
+#include "load.h"
+#include "poster.h"
+#include "ws.h"
+
+/* Small enough that a server soon notices that nothing is read. */
+#define STALLED_BUFFER 4096
+
+/* From now on the socket is served by the thread that it is dealt to. */
+static void established(struct conn *conn) {
+    struct load *load = conn->load;
+    conn->live = true;
+    load->established++;
+    if (conn->role == ROLE_STALLED) {
+        conn->input = NULL;
+    }
+    struct loop *home = &load->loops[conn->posts ? 0 : conn->number % load->loop_count];
+    if (home != conn->loop) {
+        loop_forget(conn->loop, conn);
+        if (!loop_watch(home, conn)) {
+            conn_break(conn, "could not be watched (%s)", strerror(errno));
+        }
+    }
+}
+
+/* What the dialect has made of a frame or event. */
+static void take(struct conn *conn, enum frame_kind kind, const char *text, size_t len, size_t wire, uint64_t ref) {
+    struct bytes hello = {0};
+    switch (kind) {
+    case FRAME_EVENT:
+        if (conn->live) {
+            delivery_take(conn, text, len, wire);
+        }
+        break;
+    case FRAME_ACK:
+        poster_acked(conn, ref);
+        break;
+    case FRAME_ESTABLISHED:
+        if (conn->live) {
+            conn_fault(conn, "was told twice that it is connected");
+        } else {
+            established(conn);
+        }
+        break;
+    case FRAME_HELLO:
+        conn->load->dialect->hello(&hello, conn->tenant);
+        ws_frame_write(&conn->out, WS_TEXT, hello.data, hello.len);
+        bytes_free(&hello);
+        conn_flush(conn);
+        break;
+    case FRAME_PING:
+        ws_frame_write(&conn->out, WS_TEXT, conn->load->dialect->pong, strlen(conn->load->dialect->pong));
+        conn_flush(conn);
+        break;
+    case FRAME_OTHER:
+        break;
+    case FRAME_STRANGE:
+        conn_fault(conn, "got what is not to be expected: %.*s", (int)(len < 100 ? len : 100), text);
+        break;
+    }
+}
+
+static void take_frame(struct conn *conn, const struct ws_frame *frame) {
+    uint64_t ref = 0;
+    enum frame_kind kind;
+    switch (frame->opcode) {
+    case WS_TEXT:
+        kind = conn->load->dialect->ws_kind(frame->payload, frame->len, &ref);
+        take(conn, kind, frame->payload, frame->len, frame->size, ref);
+        break;
+    case WS_PING:
+        ws_frame_write(&conn->out, WS_PONG, frame->payload, frame->len);
+        conn_flush(conn);
+        break;
+    case WS_PONG:
+        break;
+    case WS_CLOSE:
+        conn_break(conn, "closed by the server (code %u)", ws_close_code(frame));
+        break;
+    case WS_BINARY:
+        conn_fault(conn, "got a binary message");
+        break;
+    }
+}
+
+static size_t ws_input(struct conn *conn, char *data, size_t *len) {
+    struct ws_frame frame;
+    size_t used = 0;
+    /* A stalled socket stops reading in the middle. */
+    while (conn->fd >= 0 && conn->input) {
+        enum reading reading = ws_frame_read(data + used, *len - used, &frame);
+        if (reading == READING_BROKEN) {
+            conn_break(conn, "got a frame that is malformed, fragmented or compressed");
+        }
+        if (reading != READING_WHOLE) {
+            break;
+        }
+        used += frame.size;
+        take_frame(conn, &frame);
+    }
+    return used;
+}
+
+static size_t sse_input(struct conn *conn, char *data, size_t *len) {
+    struct sse_event event;
+    size_t used = 0;
+    if (sse_decode(&conn->sse, data, len) == READING_BROKEN) {
+        conn_break(conn, "got chunks that are malformed");
+    }
+    while (conn->fd >= 0 && conn->input && sse_event_read(data + used, *len - used, &event) == READING_WHOLE) {
+        used += event.size;
+        take(conn, conn->load->dialect->sse_kind(&event), event.data, event.len, event.size + conn->sse.overhead, 0);
+        conn->sse.overhead = 0;
+    }
+    conn->sse.decoded = *len - used;
+    return used;
+}
+
+static size_t handshake_input(struct conn *conn, char *data, size_t *len) {
+    bool sse = conn->load->options->sse && conn->role != ROLE_POSTER_WS;
+    struct http_head head;
+    enum reading reading = http_head_read(data, *len, &head);
+    if (reading == READING_MORE) {
+        return 0;
+    }
+    if (reading == READING_BROKEN || head.status != (sse ? 200 : 101)) {
+        conn_break(conn, "handshake refused: %.*s", (int)(*len < 100 ? *len : 100), data);
+        return 0;
+    }
+    if (sse ? !http_head_has(data, &head, "content-type", "text/event-stream")
+            : !http_head_has(data, &head, "sec-websocket-accept", WS_ACCEPT)) {
+        conn_break(conn, "handshake answered without its %s", sse ? "content type" : "key");
+        return 0;
+    }
+    conn->sse.chunked = head.chunked;
+    conn->input = sse ? sse_input : ws_input;
+    if (!conn->load->dialect->greets) {
+        established(conn);
+    }
+    /* The first frame may have come along. */
+    size_t rest = *len - head.size;
+    size_t used = conn->fd >= 0 && conn->input ? conn->input(conn, data + head.size, &rest) : rest;
+    *len = head.size + rest;
+    return head.size + used;
+}
+
+static void write_handshake(struct conn *conn) {
+    const struct options *options = conn->load->options;
+    const struct dialect *dialect = conn->load->dialect;
+    bool sse = options->sse && conn->role != ROLE_POSTER_WS;
+    bytes_print(&conn->out, "GET %st%u HTTP/1.1\r\nHost: %s\r\n", sse ? dialect->sse_path : dialect->ws_path,
+                conn->tenant, options->target_text);
+    bytes_text(&conn->out, sse ? "Accept: text/event-stream\r\n\r\n"
+                               : "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                 "Sec-WebSocket-Key: " WS_KEY "\r\n\r\n");
+}
+
+bool client_open(struct conn *conn, unsigned index) {
+    const struct options *options = conn->load->options;
+    conn->fd =
+        target_connect(&options->target, index % options->sources, conn->role == ROLE_STALLED ? STALLED_BUFFER : 0);
+    if (conn->fd < 0) {
+        return false;
+    }
+    if (conn->role == ROLE_POSTER_HTTP) {
+        conn->input = poster_input;
+        conn->on_connect = established;
+    } else {
+        conn->input = handshake_input;
+        write_handshake(conn);
+    }
+    return loop_watch(&conn->load->loops[0], conn);
+}

@@ -1,0 +1,15 @@
+#ifndef CARILLON_LOAD_CREW_H
+#define CARILLON_LOAD_CREW_H
+
+#include <stdint.h>
+
+struct load;
+
+/* The threads of all loops but the main one's. Returns 0, or -1 when it has said on stderr what went wrong. */
+int crew_start(struct load *load);
+void crew_stop(struct load *load);
+
+/* Processor time of each loop's thread so far, in nanoseconds, the main one's first. */
+void crew_cpu(const struct load *load, uint64_t *ns);
+
+#endif

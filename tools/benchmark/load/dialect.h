@@ -1,0 +1,48 @@
+#ifndef CARILLON_LOAD_DIALECT_H
+#define CARILLON_LOAD_DIALECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "form.h"
+#include "sse.h"
+
+enum frame_kind {
+    FRAME_STRANGE,     /* not to be expected */
+    FRAME_OTHER,       /* to be expected, and of no matter here */
+    FRAME_HELLO,       /* the server waits for dialect->hello */
+    FRAME_ESTABLISHED, /* from here on the socket gets its tenant's events */
+    FRAME_EVENT,
+    FRAME_ACK, /* of the publish with that ref */
+    FRAME_PING /* wants dialect->pong */
+};
+
+/* What servers of one kind understand and say. Immutable. */
+struct dialect {
+    const char *name;
+    bool greets;         /* FRAME_ESTABLISHED comes; else the answer to the handshake says as much */
+    const char *ws_path; /* the tenant's name follows */
+    const char *sse_path;
+    const char *pong;
+    enum frame_kind (*ws_kind)(const char *text, size_t len, uint64_t *ref);
+    enum frame_kind (*sse_kind)(const struct sse_event *event);
+    void (*hello)(struct bytes *text, uint32_t tenant);
+    void (*http_form)(struct form *form, const char *host, size_t message_len);
+    void (*ws_form)(struct form *form);
+};
+
+extern const struct dialect dialect_carillon, dialect_socketio, dialect_nchan;
+
+/* NULL where there is none of that name. */
+const struct dialect *dialect_find(const char *name);
+
+/* Helpers of the dialects. */
+
+/* Whether the text begins so; then *after is what follows. */
+bool text_begins(const char *text, size_t len, const char *start, const char **after);
+
+/* A request that posts {"message":…} to /api/v1/events, as two of the dialects have it. */
+void form_api_events(struct form *form, const char *host, size_t message_len);
+
+#endif

@@ -1,0 +1,30 @@
+#include "dialect.h"
+
+/* A channel for each tenant; a message travels as it is, without anything around it. */
+
+static enum frame_kind ws_kind(const char *text, size_t len, uint64_t *ref) {
+    (void)text;
+    (void)len;
+    (void)ref;
+    return FRAME_EVENT;
+}
+
+static enum frame_kind sse_kind(const struct sse_event *event) {
+    return event->data ? FRAME_EVENT : FRAME_OTHER;
+}
+
+static void http_form(struct form *form, const char *host, size_t message_len) {
+    form->key = FORM_TENANT;
+    bytes_text(&form->head, "POST /pub?id=");
+    bytes_print(&form->middle, " HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", host,
+                message_len);
+}
+
+const struct dialect dialect_nchan = {
+    .name = "nchan",
+    .ws_path = "/sub?id=",
+    .sse_path = "/sub?id=",
+    .ws_kind = ws_kind,
+    .sse_kind = sse_kind,
+    .http_form = http_form,
+};

@@ -1,0 +1,27 @@
+#ifndef CARILLON_LOAD_REPORT_H
+#define CARILLON_LOAD_REPORT_H
+
+#include "connecting.h"
+#include "process.h"
+
+struct faults;
+struct json;
+struct load;
+struct publishing;
+
+/* What a run measured, beside what its loops counted. */
+struct figures {
+    struct connecting connecting;
+    struct process_memory start, connected, end;
+    uint64_t ns;            /* of the measured phase, up to the last delivery or acknowledgement */
+    uint64_t server_cpu_ns; /* in it */
+    double busiest;         /* share of it that our busiest thread was on a processor */
+};
+
+/* The members "mode", "ok", "faults" and "config", with which every document begins. */
+void report_head(struct json *json, const char *mode, const struct faults *faults);
+
+/* Writes the document of a run. */
+void report_run(const struct load *load, const struct publishing *publishing, const struct figures *figures);
+
+#endif
