@@ -103,7 +103,7 @@ static void add_conns(struct load *load) {
 }
 
 /* A socket is a file; so are the loops' and what the C library opens. */
-static int raise_files(uint32_t sockets) {
+int load_raise_files(uint32_t sockets) {
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -144,7 +144,7 @@ int load_init(struct load *load, const struct options *options) {
         return -1;
     }
     add_conns(load);
-    if (raise_files(load->conn_count) != 0 || open_loops(load) != 0) {
+    if (load_raise_files(load->conn_count) != 0 || open_loops(load) != 0) {
         return -1;
     }
     uint32_t flights = options->depth > 0 ? options->depth * options->publishers : options->warmup + options->events;

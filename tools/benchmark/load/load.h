@@ -52,6 +52,9 @@ struct load {
 int load_init(struct load *load, const struct options *options);
 void load_free(struct load *load);
 
+/* Lets as many files be open as may be. Returns -1 when it has said on stderr that so many sockets are too many. */
+int load_raise_files(uint32_t sockets);
+
 /* The strand of a publisher's events in a tenant; NULL where it publishes nothing there. */
 struct strand *load_strand(const struct load *load, uint32_t tenant, uint32_t publisher);
 

@@ -4,6 +4,8 @@
  */
 #include <sys/prctl.h>
 
+#include "floor.h"
+#include "idle.h"
 #include "options.h"
 #include "run.h"
 
@@ -18,9 +20,9 @@ int main(int argc, char **argv) {
     case MODE_RUN:
         return run_main(&options);
     case MODE_IDLE:
-        return 2;
+        return idle_main(&options);
     case MODE_FLOOR:
-        return 2;
+        return floor_main(&options);
     }
     return 2;
 }
