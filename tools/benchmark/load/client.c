@@ -11,6 +11,13 @@
 /* Small enough that a server soon notices that nothing is read. */
 #define STALLED_BUFFER 4096
 
+/* How much of a text a fault quotes: one line, and not all of a long one. */
+static int shown(const char *text, size_t len) {
+    size_t most = len < 100 ? len : 100;
+    const char *end = memchr(text, '\r', most);
+    return (int)(end ? (size_t)(end - text) : most);
+}
+
 /* From now on the socket is served by the thread that it is dealt to. */
 static void established(struct conn *conn) {
     struct load *load = conn->load;
@@ -60,7 +67,7 @@ static void take(struct conn *conn, enum frame_kind kind, const char *text, size
     case FRAME_OTHER:
         break;
     case FRAME_STRANGE:
-        conn_fault(conn, "got what is not to be expected: %.*s", (int)(len < 100 ? len : 100), text);
+        conn_fault(conn, "got what is not to be expected: %.*s", shown(text, len), text);
         break;
     }
 }
@@ -129,7 +136,7 @@ static size_t handshake_input(struct conn *conn, char *data, size_t *len) {
         return 0;
     }
     if (reading == READING_BROKEN || head.status != (sse ? 200 : 101)) {
-        conn_break(conn, "handshake refused: %.*s", (int)(*len < 100 ? *len : 100), data);
+        conn_break(conn, "handshake refused: %.*s", shown(data, *len), data);
         return 0;
     }
     if (sse ? !http_head_has(data, &head, "content-type", "text/event-stream")

@@ -16,7 +16,7 @@ void conn_flush(struct conn *conn) {
     ssize_t sent = send(conn->fd, conn->out.data, conn->out.len, MSG_NOSIGNAL);
     if (sent > 0) {
         bytes_drop(&conn->out, (size_t)sent);
-    } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    } else if (sent < 0 && errno != EAGAIN) {
         conn_break(conn, "could not be written to (%s)", strerror(errno));
     }
 }
@@ -51,15 +51,15 @@ void conn_fault(struct conn *conn, const char *format, ...) {
 }
 
 void conn_break(struct conn *conn, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    add_fault(conn, format, arguments);
-    va_end(arguments);
+    /* What breaks after the first one says nothing new: the run has ended. */
+    if (conn->load && !atomic_exchange(&conn->load->broken, true)) {
+        va_list arguments;
+        va_start(arguments, format);
+        add_fault(conn, format, arguments);
+        va_end(arguments);
+    }
     close(conn->fd);
     conn->fd = -1;
-    if (conn->load) {
-        atomic_store(&conn->load->broken, true);
-    }
 }
 
 void conn_free(struct conn *conn) {

@@ -1,6 +1,7 @@
 #include "crew.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -15,7 +16,7 @@ static void *work(void *user) {
     return NULL;
 }
 
-int crew_start(struct load *load) {
+void crew_start(struct load *load) {
     load->loops[0].thread = pthread_self();
     for (uint32_t i = 1; i < load->loop_count; i++) {
         struct loop *loop = &load->loops[i];
@@ -23,10 +24,9 @@ int crew_start(struct load *load) {
         int error = pthread_create(&loop->thread, NULL, work, loop);
         if (error != 0) {
             fprintf(stderr, "carillon-load: no thread: %s\n", strerror(error));
-            return -1;
+            exit(2);
         }
     }
-    return 0;
 }
 
 void crew_stop(struct load *load) {

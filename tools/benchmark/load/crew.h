@@ -5,8 +5,8 @@
 
 struct load;
 
-/* The threads of all loops but the main one's. Returns 0, or -1 when it has said on stderr what went wrong. */
-int crew_start(struct load *load);
+/* The threads of all loops but the main one's. Where there are none to be had, that is the end of the process. */
+void crew_start(struct load *load);
 void crew_stop(struct load *load);
 
 /* Processor time of each loop's thread so far, in nanoseconds, the main one's first. */

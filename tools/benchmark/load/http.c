@@ -10,6 +10,7 @@
 /* The value where the line is the header of that name (in lower case), else NULL. */
 static const char *value_of(const char *line, const char *end, const char *name) {
     size_t len = strlen(name);
+    /* The colon stands elsewhere in almost all of the others: it is looked at first. */
     if ((size_t)(end - line) <= len || line[len] != ':' || strncasecmp(line, name, len) != 0) {
         return NULL;
     }
@@ -43,11 +44,11 @@ static enum reading status_read(const char *line, const char *end, struct http_h
 
 /* The two headers that say where the response ends, and no other. */
 static void framing_read(const char *line, const char *end, struct http_head *head) {
-    const char *value;
+    const char *length = value_of(line, end, "content-length");
     const char *after;
-    if ((*line | 0x20) == 'c' && (value = value_of(line, end, "content-length"))) {
-        head->length = number_read(value, end, 10, &after);
-    } else if ((*line | 0x20) == 't' && (value = value_of(line, end, "transfer-encoding"))) {
+    if (length) {
+        head->length = number_read(length, end, 10, &after);
+    } else if (value_of(line, end, "transfer-encoding")) {
         head->chunked = true;
     }
 }
@@ -79,7 +80,8 @@ bool http_head_has(const char *data, const struct http_head *head, const char *n
     for (const char *line = data; (feed = memchr(line, '\n', (size_t)(end - line))); line = feed + 1) {
         const char *found = value_of(line, feed, name);
         size_t len = strlen(value);
-        if (found && (size_t)(feed - found) > len && strncasecmp(found, value, len) == 0 && found[len] == '\r') {
+        if (found && (size_t)(feed - found) > len && strncasecmp(found, value, len) == 0 &&
+            (found[len] == '\r' || found[len] == ';')) {
             return true;
         }
     }

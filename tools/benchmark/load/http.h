@@ -20,7 +20,7 @@ enum reading http_head_read(const char *data, size_t len, struct http_head *head
 /* Reads a response whole; *size is its length with all that belongs to it. */
 enum reading http_response_read(const char *data, size_t len, struct http_head *head, size_t *size);
 
-/* Whether the head has a line with that name and value. */
+/* Whether the head has a line with that name (in lower case) and value; parameters may follow the value. */
 bool http_head_has(const char *data, const struct http_head *head, const char *name, const char *value);
 
 #endif

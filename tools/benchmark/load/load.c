@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "bytes.h"
+#include "marker.h"
 #include "posts.h"
 
 uint32_t load_tenant_strands(const struct load *load, uint32_t tenant) {
@@ -116,10 +117,10 @@ int load_raise_files(uint32_t sockets) {
     return 0;
 }
 
-static int open_loops(struct load *load) {
-    load->loops = memory_zeroed(load->loop_count, sizeof *load->loops);
-    for (uint32_t i = 0; i < load->loop_count; i++) {
-        if (!loop_open(&load->loops[i], &load->phase)) {
+static int open_loops(struct load *load, uint32_t count) {
+    load->loops = memory_zeroed(count, sizeof *load->loops);
+    for (; load->loop_count < count; load->loop_count++) {
+        if (!loop_open(&load->loops[load->loop_count], &load->phase)) {
             fprintf(stderr, "carillon-load: no event loop: %s\n", strerror(errno));
             return -1;
         }
@@ -131,7 +132,6 @@ int load_init(struct load *load, const struct options *options) {
     memset(load, 0, sizeof *load);
     load->options = options;
     load->dialect = dialect_find(options->dialect);
-    load->loop_count = options->mode == MODE_RUN ? options->threads : 1;
     load->processes.count = options->pids.count;
     memcpy(load->processes.pids, options->pids.values, sizeof load->processes.pids);
     faults_init(&load->faults);
@@ -143,8 +143,12 @@ int load_init(struct load *load, const struct options *options) {
         fprintf(stderr, "carillon-load: no random number: %s\n", strerror(errno));
         return -1;
     }
+    load->padding_len = options->mode == MODE_RUN ? options->bytes - MARKER_SIZE : 0;
+    load->padding = memory_zeroed(1, load->padding_len);
+    memset(load->padding, '.', load->padding_len);
     add_conns(load);
-    if (load_raise_files(load->conn_count) != 0 || open_loops(load) != 0) {
+    if (load_raise_files(load->conn_count) != 0 ||
+        open_loops(load, options->mode == MODE_RUN ? options->threads : 1) != 0) {
         return -1;
     }
     uint32_t flights = options->depth > 0 ? options->depth * options->publishers : options->warmup + options->events;
@@ -169,4 +173,5 @@ void load_free(struct load *load) {
     free(load->conns);
     free(load->seen);
     free(load->strands);
+    free(load->padding);
 }

@@ -30,6 +30,8 @@ struct load {
     const struct options *options;
     const struct dialect *dialect;
     uint32_t nonce; /* of this run's markers */
+    char *padding;  /* what follows the marker in each message */
+    size_t padding_len;
     struct processes processes;
 
     struct loop *loops;

@@ -73,11 +73,11 @@ static void read_socket(struct loop *loop, struct conn *conn, bool ends) {
     while (conn->fd >= 0 && conn->input) {
         size_t rest = rest_restore(conn, loop->buffer);
         ssize_t len = recv(conn->fd, loop->buffer + rest, LOOP_READ, 0);
-        if (len < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (len < 0 && errno == EAGAIN) {
             return;
         }
         if (len <= 0) {
-            conn_break(conn, "closed by the server (%s)", len == 0 ? "end of stream" : strerror(errno));
+            conn_break(conn, "connection lost (%s)", len == 0 ? "end of stream" : strerror(errno));
             return;
         }
         loop->now = clock_now();
@@ -92,7 +92,7 @@ static void read_socket(struct loop *loop, struct conn *conn, bool ends) {
 }
 
 static void serve(struct loop *loop, struct conn *conn, uint32_t events) {
-    if (events & EPOLLOUT) {
+    if ((events & (EPOLLOUT | EPOLLERR)) == EPOLLOUT) {
         conn_writable(conn);
     }
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {

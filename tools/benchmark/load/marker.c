@@ -44,7 +44,7 @@ void marker_write(char *at, const struct marker *marker) {
     word_write(at, marker->due & UINT32_MAX);
 }
 
-bool marker_find(const char *text, size_t len, struct marker *marker) {
+const char *marker_find(const char *text, size_t len, struct marker *marker) {
     const char *end = text + len;
     const char *at = text;
     while ((at = memchr(at, MAGIC[0], (size_t)(end - at))) && end - at >= MARKER_SIZE) {
@@ -58,9 +58,9 @@ bool marker_find(const char *text, size_t len, struct marker *marker) {
             marker->flight = word_read(word += WORD_LEN, &wrong);
             marker->due = (uint64_t)word_read(word += WORD_LEN, &wrong) << 32;
             marker->due |= word_read(word + WORD_LEN, &wrong);
-            return wrong == 0;
+            return wrong == 0 ? word + 2 * WORD_LEN : NULL;
         }
         at++;
     }
-    return false;
+    return NULL;
 }

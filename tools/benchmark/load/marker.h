@@ -1,7 +1,6 @@
 #ifndef CARILLON_LOAD_MARKER_H
 #define CARILLON_LOAD_MARKER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +20,7 @@ struct marker {
 /* Writes MARKER_SIZE characters, which no encoding needs to escape. */
 void marker_write(char *at, const struct marker *marker);
 
-/* Finds the first marker of the text. */
-bool marker_find(const char *text, size_t len, struct marker *marker);
+/* Finds the first marker of the text. Returns what follows it, or NULL where there is none. */
+const char *marker_find(const char *text, size_t len, struct marker *marker);
 
 #endif

@@ -24,6 +24,9 @@ struct option {
 
 #define AT(member) offsetof(struct options, member)
 
+/* So many events may be in flight in a closed loop. */
+#define FLIGHTS_MAX 1e6
+
 enum { CONNECTING = MODE_RUN | MODE_IDLE };
 
 static const struct option table[] = {
@@ -118,6 +121,18 @@ static int fail(const char *what, const char *text) {
     return -1;
 }
 
+static int fail_unknown(const struct options *options, const char *argument) {
+    fail("no such option here: ", argument);
+    fputs("there are", stderr);
+    for (unsigned i = 0; i < OPTIONS; i++) {
+        if (table[i].modes & options->mode) {
+            fprintf(stderr, " --%s", table[i].name);
+        }
+    }
+    fputc('\n', stderr);
+    return -1;
+}
+
 static int check(struct options *options) {
     if (options->mode == MODE_FLOOR) {
         return options->sockets > 0 && options->batch.count > 0 ? 0 : fail("floor wants --sockets and --batch", "");
@@ -138,6 +153,9 @@ static int check(struct options *options) {
     }
     if (options->mode == MODE_RUN && (options->depth > 0) == (options->rate > 0)) {
         return fail("run wants either --depth or --rate", "");
+    }
+    if ((double)options->depth * options->publishers > FLIGHTS_MAX) {
+        return fail("--depth times --publishers is too much", "");
     }
     return 0;
 }
@@ -173,7 +191,7 @@ int options_parse(struct options *options, int argc, char **argv) {
     for (int i = 2; i < argc; i += 2) {
         const struct option *option = find(options, argv[i]);
         if (!option) {
-            return fail("no such option here: ", argv[i]);
+            return fail_unknown(options, argv[i]);
         }
         if (i + 1 == argc || !read_option(options, option, argv[i + 1])) {
             return fail("not a value for ", argv[i]);

@@ -9,7 +9,7 @@
 void poster_acked(struct conn *conn, uint64_t number) {
     const struct post *post = conn->posts ? posts_ack(conn->posts, number) : NULL;
     if (!post) {
-        conn_fault(conn, "got an acknowledgement, %" PRIu64 ", that nothing waits for", number);
+        conn_fault(conn, "got an acknowledgement that nothing waits for (of publish %" PRIu64 ")", number + 1);
         return;
     }
     struct loop *loop = conn->loop;

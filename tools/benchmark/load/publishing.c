@@ -118,7 +118,7 @@ void publishing_init(struct publishing *publishing, struct load *load) {
     memset(publishing, 0, sizeof *publishing);
     publishing->load = load;
     publishing->message = memory_zeroed(1, options->bytes);
-    memset(publishing->message, '.', options->bytes);
+    memcpy(publishing->message + MARKER_SIZE, load->padding, load->padding_len);
     publishing->queue = memory_zeroed(load->strand_count, sizeof *publishing->queue);
     publishing->cursors = memory_zeroed(options->publishers, sizeof *publishing->cursors);
     for (uint32_t i = 0; i < options->publishers; i++) {
