@@ -3,9 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "carillon/base/err.h"
+#include "carillon/base/digits.h"
 
 enum { FIRST_CAP = 64 };
 
@@ -19,12 +18,9 @@ static int fail(struct car_buf *b) {
     return CAR_ENOMEM;
 }
 
-int car_buf_reserve(struct car_buf *b, size_t extra) {
+int car_buf_grow(struct car_buf *b, size_t extra) {
     if (b->failed) {
         return CAR_ENOMEM;
-    }
-    if (extra <= b->cap - b->len) {
-        return CAR_OK;
     }
     if (extra > SIZE_MAX / 2 - b->len) {
         return fail(b);
@@ -43,32 +39,11 @@ int car_buf_reserve(struct car_buf *b, size_t extra) {
     return CAR_OK;
 }
 
-void car_buf_put(struct car_buf *b, const void *bytes, size_t len) {
-    if (len == 0 || car_buf_reserve(b, len) != CAR_OK) {
-        return;
-    }
-    memcpy(b->data + b->len, bytes, len);
-    b->len += len;
-}
-
-void car_buf_span(struct car_buf *b, struct car_span s) {
-    car_buf_put(b, s.ptr, s.len);
-}
-
-void car_buf_char(struct car_buf *b, char c) {
-    if (car_buf_reserve(b, 1) == CAR_OK) {
-        b->data[b->len++] = c;
-    }
-}
-
 void car_buf_u64(struct car_buf *b, uint64_t n) {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    car_buf_put(b, digits + at, sizeof digits - at);
+    char digits[CAR_U64_DIGITS];
+    char *end = digits + sizeof digits;
+    char *first = car_digits_before(end, n);
+    car_buf_put(b, first, (size_t)(end - first));
 }
 
 void car_buf_printf(struct car_buf *b, const char *fmt, ...) {

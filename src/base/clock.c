@@ -4,9 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "carillon/base/digits.h"
 #include "carillon/base/err.h"
 
-#define DAY_MS  INT64_C(86400000)
+#define DAY_S   INT64_C(86400)
 #define LAST_MS INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
 
 int64_t car_clock_wall_ms(void) {
@@ -21,13 +22,6 @@ uint64_t car_clock_mono_us(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void write_digits(char *out, int count, int64_t n) {
-    for (int i = count - 1; i >= 0; i--) {
-        out[i] = (char)('0' + n % 10);
-        n /= 10;
-    }
-}
-
 /* The proleptic Gregorian date of a day since 1970, by years that start in March, so that a leap day ends a year. */
 static void write_date(int64_t day, char *out) {
     int64_t shifted = day + 719468;
@@ -37,37 +31,45 @@ static void write_date(int64_t day, char *out) {
     int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
     int64_t march_month = (5 * of_year + 2) / 153;
     int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
-    write_digits(out, 4, year + era * 400 + (month <= 2));
+    unsigned civil_year = (unsigned)(year + era * 400 + (month <= 2));
+    car_two_digits(out, civil_year / 100);
+    car_two_digits(out + 2, civil_year % 100);
     out[4] = '-';
-    write_digits(out + 5, 2, month);
+    car_two_digits(out + 5, (unsigned)month);
     out[7] = '-';
-    write_digits(out + 8, 2, of_year - (153 * march_month + 2) / 5 + 1);
+    car_two_digits(out + 8, (unsigned)(of_year - (153 * march_month + 2) / 5 + 1));
+}
+
+/* All of it but the digits of the fraction. */
+static void write_second(int64_t seconds, char *out) {
+    unsigned of_day = (unsigned)(seconds % DAY_S);
+    write_date(seconds / DAY_S, out);
+    out[10] = 'T';
+    car_two_digits(out + 11, of_day / 3600);
+    out[13] = ':';
+    car_two_digits(out + 14, of_day / 60 % 60);
+    out[16] = ':';
+    car_two_digits(out + 17, of_day % 60);
+    out[19] = '.';
+    out[23] = 'Z';
 }
 
 void car_rfc3339_write(int64_t wall_ms, char *out) {
-    /* The date of the day that was written last; almost every call is for the same one. Day 0 of a fresh thread. */
+    /* The second that was written last; almost every call is for the same one. */
     static _Thread_local struct {
-        int64_t day;
-        char text[10];
-    } last = {0, {'1', '9', '7', '0', '-', '0', '1', '-', '0', '1'}};
+        int64_t start; /* in milliseconds */
+        char text[CAR_RFC3339_LEN];
+    } last = {-1000, ""};
 
     int64_t ms = wall_ms < 0 ? 0 : wall_ms > LAST_MS ? LAST_MS : wall_ms;
-    int64_t day = ms / DAY_MS;
-    int rest = (int)(ms % DAY_MS);
-    if (day != last.day) {
-        write_date(day, last.text);
-        last.day = day;
+    if (ms - last.start >= 1000 || ms < last.start) {
+        last.start = ms - ms % 1000;
+        write_second(ms / 1000, last.text);
     }
+    unsigned fraction = (unsigned)(ms - last.start);
     memcpy(out, last.text, sizeof last.text);
-    out[10] = 'T';
-    write_digits(out + 11, 2, rest / 3600000);
-    out[13] = ':';
-    write_digits(out + 14, 2, rest / 60000 % 60);
-    out[16] = ':';
-    write_digits(out + 17, 2, rest / 1000 % 60);
-    out[19] = '.';
-    write_digits(out + 20, 3, rest % 1000);
-    out[23] = 'Z';
+    out[20] = (char)('0' + fraction / 100);
+    car_two_digits(out + 21, fraction % 100);
 }
 
 /* Takes exactly `count` digits off the front. */

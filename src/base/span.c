@@ -1,29 +1,32 @@
 #include "carillon/base/span.h"
 
+#include "carillon/base/bytes16.h"
 #include "carillon/base/err.h"
 
-static unsigned char lower(char c) {
-    unsigned char u = (unsigned char)c;
-    return u >= 'A' && u <= 'Z' ? (unsigned char)(u | 0x20) : u;
+static car_bytes16 lower(car_bytes16 b) {
+    return b | (car_bytes16_range(b, 'A', 'Z') & car_bytes16_all(0x20));
 }
 
-bool car_span_ieq(struct car_span a, struct car_span b) {
-    if (a.len != b.len) {
-        return false;
-    }
-    for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i])) {
+static bool differ(car_bytes16 a, car_bytes16 b) {
+    return car_bytes16_bits((car_bytes16)(lower(a) != lower(b))) != 0;
+}
+
+bool car_span_folded_eq(const char *a, const char *b, size_t len) {
+    for (; len >= 16; len -= 16) {
+        if (differ(car_bytes16_load(a), car_bytes16_load(b))) {
             return false;
         }
+        a += 16;
+        b += 16;
     }
-    return true;
+    return len == 0 || !differ(car_bytes16_part(a, len), car_bytes16_part(b, len));
 }
 
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-struct car_span car_span_trim(struct car_span s) {
+struct car_span car_span_trim_blanks(struct car_span s) {
     while (s.len > 0 && is_blank(s.ptr[0])) {
         s.ptr++;
         s.len--;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "carillon/base/bytes16.h"
+
 /*
  * The state between two bytes: how many continuation bytes are missing, and the range that the next of them has to be
  * in (narrower than 80..BF after E0, ED, F0 and F4, which is what shuts out overlong forms, surrogates and what lies
@@ -29,19 +31,12 @@ static uint32_t after_lead(unsigned char c) {
     return SPENT;
 }
 
+static car_bytes16 not_ascii(car_bytes16 b) {
+    return b; /* it is the top bit that marks */
+}
+
 static const unsigned char *skip_ascii(const unsigned char *p, const unsigned char *end) {
-    while (end - p >= 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof word);
-        if (word & UINT64_C(0x8080808080808080)) {
-            break;
-        }
-        p += 8;
-    }
-    while (p < end && *p < 0x80) {
-        p++;
-    }
-    return p;
+    return (const unsigned char *)car_bytes16_find((const char *)p, (const char *)end, not_ascii);
 }
 
 bool car_utf8_feed(struct car_utf8 *u, const void *bytes, size_t len) {
@@ -87,18 +82,21 @@ bool car_utf8_valid(const void *bytes, size_t len) {
 }
 
 size_t car_utf8_count(const void *bytes, size_t len) {
-    const unsigned char *p = bytes;
+    if (len == 0) {
+        return 0;
+    }
+    const unsigned char *end = (const unsigned char *)bytes + len;
+    const unsigned char *p = skip_ascii(bytes, end);
     size_t continuations = 0;
-    size_t i = 0;
-    for (; len - i >= 8; i += 8) {
+    for (; end - p >= 8; p += 8) {
         uint64_t word;
-        memcpy(&word, p + i, sizeof word);
+        memcpy(&word, p, sizeof word);
         /* One bit for each byte of the form 10xxxxxx; the product sums the eight bits up in the top byte. */
         uint64_t bits = word >> 7 & ~(word >> 6) & UINT64_C(0x0101010101010101);
         continuations += (size_t)(bits * UINT64_C(0x0101010101010101) >> 56);
     }
-    for (; i < len; i++) {
-        continuations += (p[i] & 0xc0) == 0x80;
+    for (; p < end; p++) {
+        continuations += (*p & 0xc0) == 0x80;
     }
     return len - continuations;
 }

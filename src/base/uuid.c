@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "carillon/base/crypto.h"
+#include "carillon/base/digits.h"
 #include "carillon/base/err.h"
 
 enum { BLOCK = 4096 };
@@ -47,14 +48,13 @@ static bool after_dash(size_t byte) {
 }
 
 void car_uuid_write(const struct car_uuid *id, char *out) {
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof id->bytes; i++) {
-        if (after_dash(i)) {
-            *out++ = '-';
-        }
-        *out++ = hex[id->bytes[i] >> 4];
-        *out++ = hex[id->bytes[i] & 15];
+    /* Where the byte of that number stands: 8-4-4-4-12. Unrolled, so that no branch asks for the dashes. */
+    static const uint8_t at[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+#pragma GCC unroll 16
+    for (size_t i = 0; i < sizeof at; i++) {
+        car_hex_byte(out + at[i], id->bytes[i]);
     }
+    out[8] = out[13] = out[18] = out[23] = '-';
 }
 
 static int hex_digit(char c) {

@@ -1,5 +1,6 @@
 #include "carillon/base/buf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
@@ -34,6 +35,26 @@ static void test_numbers(void) {
     car_buf_u64(&b, UINT64_MAX);
     ASSERT_HOLDS(&b, "0 10 18446744073709551615");
     car_buf_free(&b);
+}
+
+/* Around every power of ten, against the C library, into a buffer that is full. */
+static void test_every_length_of_numbers(void) {
+    for (uint64_t power = 1;; power *= 10) {
+        for (uint64_t n = power - 1; n <= power + 1; n++) {
+            struct car_buf b = CAR_BUF_INIT;
+            char want[32];
+            snprintf(want, sizeof want, "%llu", (unsigned long long)n);
+            car_buf_u64(&b, n);
+            ASSERT_HOLDS(&b, want);
+            b.len = b.cap;
+            car_buf_u64(&b, n);
+            CU_ASSERT_EQUAL(memcmp(b.data + b.len - strlen(want), want, strlen(want)), 0);
+            car_buf_free(&b);
+        }
+        if (power > UINT64_MAX / 10) {
+            break;
+        }
+    }
 }
 
 static void test_printf(void) {
@@ -111,6 +132,7 @@ static void test_consume(void) {
 
 static const struct car_test TESTS[] = {{"append", test_append},
                                         {"numbers", test_numbers},
+                                        {"numbers of every length", test_every_length_of_numbers},
                                         {"printf", test_printf},
                                         {"growth doubles", test_growth_doubles},
                                         {"failure is sticky", test_failure_is_sticky},

@@ -46,6 +46,25 @@ static void test_write_agrees(void) {
     CU_ASSERT_EQUAL(wrong, 0);
 }
 
+/* Every millisecond around a second's and a day's border, to and fro: what is kept of the last call fits or does not.
+ */
+static void test_write_steps(void) {
+    size_t wrong = 0;
+    for (int64_t i = 0; i < 5000; i++) {
+        int64_t offset = i % 2 ? i : -i;
+        int64_t ms = INT64_C(951782400000) + offset;
+        char got[CAR_RFC3339_LEN];
+        int64_t back = -1;
+        car_rfc3339_write(ms, got);
+        wrong += car_rfc3339_read(car_span_of(got, CAR_RFC3339_LEN), &back) != 0 || back != ms;
+        car_rfc3339_write(i, got);
+        wrong += car_rfc3339_read(car_span_of(got, CAR_RFC3339_LEN), &back) != 0 || back != i;
+        car_rfc3339_write(i + 1, got);
+        wrong += car_rfc3339_read(car_span_of(got, CAR_RFC3339_LEN), &back) != 0 || back != i + 1;
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static void test_read(void) {
     static const struct {
         const char *text;
@@ -134,6 +153,7 @@ static void test_clocks(void) {
 
 static const struct car_test TESTS[] = {{"write", test_write},
                                         {"write agrees with the C library", test_write_agrees},
+                                        {"write, step by step", test_write_steps},
                                         {"read", test_read},
                                         {"read refuses", test_read_refuses},
                                         {"clocks", test_clocks}};

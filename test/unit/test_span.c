@@ -1,5 +1,7 @@
 #include "carillon/base/span.h"
 
+#include <stdlib.h>
+
 #include "carillon/base/err.h"
 #include "suite.h"
 
@@ -29,10 +31,46 @@ static void test_ieq(void) {
     CU_ASSERT_TRUE(car_span_ieq(car_span_of(NULL, 0), CAR_SPAN("")));
 }
 
+static unsigned char lower(unsigned char c) {
+    return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
+}
+
+/* Every pair of bytes, at every place of texts of every length, against the definition. */
+static void test_ieq_everywhere(void) {
+    size_t wrong = 0;
+    for (unsigned pair = 0; pair < 0x10000; pair++) {
+        char a = (char)(pair >> 8);
+        char b = (char)pair;
+        bool same = lower((unsigned char)a) == lower((unsigned char)b);
+        wrong += car_span_ieq(car_span_of(&a, 1), car_span_of(&b, 1)) != same;
+    }
+    for (size_t len = 1; len <= 80; len++) {
+        char *a = malloc(len);
+        char *b = malloc(len);
+        CU_ASSERT_FATAL(a && b);
+        memset(a, 'q', len);
+        memset(b, 'Q', len);
+        wrong += !car_span_ieq(car_span_of(a, len), car_span_of(b, len));
+        wrong += car_span_ieq(car_span_of(a, len), car_span_of(b, len - 1));
+        for (size_t at = 0; at < len; at++) {
+            b[at] = 'R';
+            wrong += car_span_ieq(car_span_of(a, len), car_span_of(b, len));
+            b[at] = 'q';
+            wrong += !car_span_ieq(car_span_of(a, len), car_span_of(b, len));
+        }
+        free(a);
+        free(b);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static void test_trim(void) {
     CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN(" \t a b\t ")), CAR_SPAN("a b")));
     CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN("a")), CAR_SPAN("a")));
     CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN("\r\n")), CAR_SPAN("\r\n")));
+    CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN("\ra \n")), CAR_SPAN("\ra \n")));
+    CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN("a ")), CAR_SPAN("a")));
+    CU_ASSERT_TRUE(car_span_eq(car_span_trim(CAR_SPAN("\ta")), CAR_SPAN("a")));
     CU_ASSERT_EQUAL(car_span_trim(CAR_SPAN(" \t ")).len, 0);
     CU_ASSERT_EQUAL(car_span_trim(car_span_of(NULL, 0)).len, 0);
 }
@@ -104,9 +142,13 @@ static void test_strerror(void) {
     CU_ASSERT_STRING_EQUAL(car_strerror(CAR_ECLOSED - 1), "unknown error");
 }
 
-static const struct car_test TESTS[] = {{"equality", test_eq},         {"equality without case", test_ieq},
-                                        {"trim", test_trim},           {"next part", test_next},
-                                        {"numbers", test_u64},         {"what is no number", test_u64_refuses},
+static const struct car_test TESTS[] = {{"equality", test_eq},
+                                        {"equality without case", test_ieq},
+                                        {"equality without case, everywhere", test_ieq_everywhere},
+                                        {"trim", test_trim},
+                                        {"next part", test_next},
+                                        {"numbers", test_u64},
+                                        {"what is no number", test_u64_refuses},
                                         {"error texts", test_strerror}};
 
 int main(void) {

@@ -1,5 +1,6 @@
 #include "carillon/base/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"
@@ -110,13 +111,37 @@ static void test_count(void) {
     }
 }
 
+/* Every length, and a character of every length, or a byte that is none, in every place of it, each in memory of its
+ * exact size. */
+static void test_everywhere(void) {
+    static const char *const pieces[] = {"", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\x80", "\xff", "\xc0"};
+    size_t wrong = 0;
+    for (size_t around = 0; around <= 80; around++) {
+        for (size_t at = 0; at <= around; at++) {
+            for (size_t k = 0; k < sizeof pieces / sizeof *pieces; k++) {
+                size_t piece = strlen(pieces[k]);
+                size_t len = around + piece;
+                char *text = malloc(len > 0 ? len : 1);
+                CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+                memset(text, 'x', len);
+                memcpy(text + at, pieces[k], piece);
+                wrong += car_utf8_valid(text, len) != (k < 4);
+                wrong += k < 4 && car_utf8_count(text, len) != around + (k > 0);
+                free(text);
+            }
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static const struct car_test TESTS[] = {{"every code point", test_every_code_point},
                                         {"overlong forms", test_overlong},
                                         {"all pairs", test_all_pairs},
                                         {"what is not UTF-8", test_bad},
                                         {"in pieces", test_in_pieces},
                                         {"fails at once", test_fails_at_once},
-                                        {"count", test_count}};
+                                        {"count", test_count},
+                                        {"everywhere", test_everywhere}};
 
 int main(void) {
     return car_suite_main("utf8", TESTS, sizeof TESTS / sizeof *TESTS);

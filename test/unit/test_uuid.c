@@ -1,6 +1,7 @@
 #include "carillon/base/uuid.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +95,25 @@ static void test_text(void) {
     CU_ASSERT_EQUAL(compare(&back, &KNOWN), 0);
 }
 
+/* Every byte in every place, and nothing beside it. */
+static void test_text_of_every_byte(void) {
+    size_t wrong = 0;
+    for (unsigned c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 16; at++) {
+            struct car_uuid id = {{0}};
+            char got[CAR_UUID_TEXT];
+            char want[] = "00000000-0000-0000-0000-000000000000";
+            char pair[3];
+            snprintf(pair, sizeof pair, "%02x", c);
+            memcpy(want + 2 * at + (at >= 4) + (at >= 6) + (at >= 8) + (at >= 10), pair, 2);
+            id.bytes[at] = (uint8_t)c;
+            car_uuid_write(&id, got);
+            wrong += memcmp(got, want, sizeof got) != 0;
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+}
+
 static void test_refused(void) {
     static const char *const bad[] = {"",
                                       "01234567-89ab-4cde-afff-00102030405",
@@ -110,8 +130,11 @@ static void test_refused(void) {
     }
 }
 
-static const struct car_test TESTS[] = {
-    {"make", test_make}, {"fork", test_fork}, {"text", test_text}, {"refused", test_refused}};
+static const struct car_test TESTS[] = {{"make", test_make},
+                                        {"fork", test_fork},
+                                        {"text", test_text},
+                                        {"text of every byte", test_text_of_every_byte},
+                                        {"refused", test_refused}};
 
 int main(void) {
     return car_suite_main("uuid", TESTS, sizeof TESTS / sizeof *TESTS);

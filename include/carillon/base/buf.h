@@ -4,7 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "carillon/base/err.h"
 #include "carillon/base/span.h"
 
 /*
@@ -23,12 +25,29 @@ struct car_buf {
 /* Frees the memory and leaves an empty, usable buffer. */
 void car_buf_free(struct car_buf *b);
 
-/* Makes room for `extra` more bytes. CAR_ENOMEM (and `failed`) where there is none. */
-int car_buf_reserve(struct car_buf *b, size_t extra);
+/* The part of car_buf_reserve that allocates. */
+int car_buf_grow(struct car_buf *b, size_t extra);
 
-void car_buf_put(struct car_buf *b, const void *bytes, size_t len);
-void car_buf_span(struct car_buf *b, struct car_span s);
-void car_buf_char(struct car_buf *b, char c);
+/* Makes room for `extra` more bytes. CAR_ENOMEM (and `failed`) where there is none. */
+static inline int car_buf_reserve(struct car_buf *b, size_t extra) {
+    return extra <= b->cap - b->len && !b->failed ? CAR_OK : car_buf_grow(b, extra);
+}
+
+static inline void car_buf_put(struct car_buf *b, const void *bytes, size_t len) {
+    if (len > 0 && car_buf_reserve(b, len) == CAR_OK) {
+        memcpy(b->data + b->len, bytes, len);
+        b->len += len;
+    }
+}
+
+static inline void car_buf_span(struct car_buf *b, struct car_span s) {
+    car_buf_put(b, s.ptr, s.len);
+}
+
+static inline void car_buf_char(struct car_buf *b, char c) {
+    car_buf_put(b, &c, 1);
+}
+
 void car_buf_u64(struct car_buf *b, uint64_t n);
 void car_buf_printf(struct car_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
