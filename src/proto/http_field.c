@@ -1,12 +1,12 @@
 #include "carillon/proto/http.h"
 
-struct car_span car_http_header_get(const struct car_http_request *req, const char *name, size_t *count) {
-    struct car_span wanted = car_span_cstr(name);
+struct car_span car_http_header_find(const struct car_http_request *req, struct car_span name, size_t *count) {
     struct car_span first = {0};
     size_t n = 0;
     for (size_t i = 0; i < req->header_count; i++) {
-        if (car_span_ieq(req->headers[i].name, wanted) && n++ == 0) {
-            first = req->headers[i].value;
+        const struct car_http_header *header = &req->headers[i];
+        if (car_span_ieq(header->name, name) && n++ == 0) {
+            first = header->value;
         }
     }
     if (count) {
@@ -54,20 +54,13 @@ static bool has_element(struct car_span list, struct car_span token, bool weight
     return false;
 }
 
-static bool any_line(const struct car_http_request *req, const char *name, const char *token, bool weighted) {
+bool car_http_header_find_element(const struct car_http_request *req, struct car_span name, const char *token,
+                                  bool weighted) {
+    struct car_span wanted = car_span_cstr(token);
     for (size_t i = 0; i < req->header_count; i++) {
-        if (car_span_ieq(req->headers[i].name, car_span_cstr(name)) &&
-            has_element(req->headers[i].value, car_span_cstr(token), weighted)) {
+        if (car_span_ieq(req->headers[i].name, name) && has_element(req->headers[i].value, wanted, weighted)) {
             return true;
         }
     }
     return false;
-}
-
-bool car_http_header_has_token(const struct car_http_request *req, const char *name, const char *token) {
-    return any_line(req, name, token, false);
-}
-
-bool car_http_header_accepts(const struct car_http_request *req, const char *name, const char *token) {
-    return any_line(req, name, token, true);
 }

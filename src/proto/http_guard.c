@@ -135,6 +135,59 @@ static int step_field(struct http_guard *g, size_t most, char c, const char **wh
     }
 }
 
+/* The whole request line at the front, from the method's first byte to its line feed. 0 where it is not whole, or not
+ * as it should be: which of them, and what is wrong, is for the steps above to say. */
+static size_t whole_request_line(struct http_guard *g, const char *bytes, size_t len) {
+    static const char ending[] = " HTTP/1.1\r\n";
+    enum { ENDING = sizeof ending - 1, DIGIT = 8 };
+    size_t method = http_run(bytes, len, HTTP_TCHAR);
+    if (method == 0 || method > HTTP_METHOD_MAX || method == len || bytes[method] != ' ') {
+        return 0;
+    }
+    size_t at = method + 1;
+    size_t target = http_run(bytes + at, len - at, HTTP_TARGET);
+    at += target;
+    if (target == 0 || len - at < ENDING || memcmp(bytes + at, ending, DIGIT) != 0 ||
+        (bytes[at + DIGIT] != '1' && bytes[at + DIGIT] != '0') || memcmp(bytes + at + DIGIT + 1, "\r\n", 2) != 0) {
+        return 0;
+    }
+    g->method_len = method;
+    g->major = 1;
+    g->minor = (uint8_t)(bytes[at + DIGIT] - '0');
+    g->state = FIELD_START;
+    return at + ENDING;
+}
+
+/* The same for a field line. */
+static size_t whole_field_line(const char *bytes, size_t len) {
+    size_t at = http_run(bytes, len, HTTP_TCHAR);
+    if (at == 0 || at == len || bytes[at] != ':') {
+        return 0;
+    }
+    at++;
+    at += http_run(bytes + at, len - at, HTTP_FIELD);
+    return len - at >= 2 && memcmp(bytes + at, "\r\n", 2) == 0 ? at + 2 : 0;
+}
+
+/* Passes over the sound lines that are whole, and the empty one: all of a head that arrives in one piece. */
+static size_t skip_lines(struct http_guard *g, size_t most, const char *bytes, size_t len) {
+    size_t at = g->state == METHOD && g->method_len == 0 ? whole_request_line(g, bytes, len) : 0;
+    while (g->state == FIELD_START && g->lines < most) {
+        size_t line = whole_field_line(bytes + at, len - at);
+        if (line == 0) {
+            break;
+        }
+        at += line;
+        g->lines++;
+    }
+    if (g->state == FIELD_START && len - at >= 2 && memcmp(bytes + at, "\r\n", 2) == 0) {
+        at += 2;
+        g->state = WHOLE;
+    }
+    g->bytes += at;
+    return at;
+}
+
 static size_t skip_run(const struct http_guard *g, const char *bytes, size_t len) {
     return g->state == TARGET  ? http_run(bytes, len, HTTP_TARGET)
            : g->state == NAME  ? http_run(bytes, len, HTTP_TCHAR)
@@ -158,6 +211,9 @@ int car_http_guard_scan(struct http_guard *g, const struct car_http_limits *limi
     *skipped = at;
     size_t room = limits->header_bytes - g->bytes;
     size_t end = in.len - at <= room ? in.len : at + room;
+    if (status == 0) {
+        at += skip_lines(g, limits->header_count, in.ptr + at, end - at);
+    }
     while (at < end && g->state != WHOLE && status == 0) {
         size_t run = skip_run(g, in.ptr + at, end - at);
         g->bytes += run;

@@ -38,6 +38,7 @@ static int on_field(llhttp_t *llhttp, const char *at, size_t len) {
     }
     head->headers[count] = (struct car_http_header){.name = car_span_of(at, len), .value = car_span_of(at + len, 0)};
     head->request.header_count++;
+    head->request.name_lens |= UINT64_C(1) << (len & 63);
     return 0;
 }
 
@@ -92,14 +93,16 @@ static int run_llhttp(struct reading *reading, struct car_span section, size_t m
 
 static enum car_http_method verb_of(struct car_span method) {
     static const struct {
-        const char *name;
+        struct car_span name;
         enum car_http_method verb;
     } verbs[] = {
-        {"GET", CAR_HTTP_GET},     {"HEAD", CAR_HTTP_HEAD},     {"POST", CAR_HTTP_POST},       {"PUT", CAR_HTTP_PUT},
-        {"PATCH", CAR_HTTP_PATCH}, {"DELETE", CAR_HTTP_DELETE}, {"OPTIONS", CAR_HTTP_OPTIONS},
+        {CAR_SPAN_INIT("GET"), CAR_HTTP_GET},         {CAR_SPAN_INIT("POST"), CAR_HTTP_POST},
+        {CAR_SPAN_INIT("HEAD"), CAR_HTTP_HEAD},       {CAR_SPAN_INIT("PUT"), CAR_HTTP_PUT},
+        {CAR_SPAN_INIT("PATCH"), CAR_HTTP_PATCH},     {CAR_SPAN_INIT("DELETE"), CAR_HTTP_DELETE},
+        {CAR_SPAN_INIT("OPTIONS"), CAR_HTTP_OPTIONS},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        if (car_span_eq(method, car_span_cstr(verbs[i].name))) {
+        if (car_span_eq(method, verbs[i].name)) {
             return verbs[i].verb;
         }
     }

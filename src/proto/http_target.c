@@ -36,15 +36,18 @@ static bool is_ipv6(struct car_span s) {
 
 /* Any name of RFC 3986: escapes have to be whole. */
 static bool is_name(struct car_span s) {
-    for (size_t i = 0; i < s.len; i++) {
-        if (!http_is(s.ptr[i], HTTP_REGNAME)) {
-            return false;
-        }
-        if (s.ptr[i] == '%' && (s.len - i < 3 || http_hex(s.ptr[i + 1]) < 0 || http_hex(s.ptr[i + 2]) < 0)) {
-            return false;
-        }
+    if (s.len == 0 || http_run(s.ptr, s.len, HTTP_REGNAME) < s.len) {
+        return false;
     }
-    return s.len > 0;
+    const char *end = s.ptr + s.len;
+    const char *p = s.ptr;
+    while ((p = memchr(p, '%', (size_t)(end - p)))) {
+        if (end - p < 3 || http_hex(p[1]) < 0 || http_hex(p[2]) < 0) {
+            return false;
+        }
+        p += 3;
+    }
+    return true;
 }
 
 /* host [":" port], with a host in it, for an http URI without one is invalid (RFC 9110, section 4.2.1). */

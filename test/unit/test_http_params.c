@@ -128,6 +128,27 @@ static void test_headers(void) {
     CU_ASSERT_FALSE(car_http_header_has_token(&req, "Empty", "close"));
 }
 
+/* What is known of the names' lengths only ever says that there is no such header. */
+static void test_name_lens(void) {
+#define LONG_NAME "A-name-that-is-sixty-eight-characters-long-which-is-64-and-those-of-Host"
+    static const struct car_http_header headers[] = {HEADER("Host", "h"), HEADER(LONG_NAME, "v")};
+    struct car_http_request req = {.headers = headers, .header_count = 1, .name_lens = UINT64_C(1) << 4};
+    CU_ASSERT_TRUE(car_span_eq(car_http_header_get(&req, "HOST", NULL), CAR_SPAN("h")));
+    size_t count = 9;
+    CU_ASSERT_PTR_NULL(car_http_header_get(&req, "Origin", &count).ptr);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT_PTR_NULL(car_http_header_get(&req, "Date", &count).ptr);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT_PTR_NULL(car_http_header_get(&req, LONG_NAME, NULL).ptr);
+    CU_ASSERT_FALSE(car_http_header_has_token(&req, "Origin", "h"));
+    CU_ASSERT_TRUE(car_http_header_has_token(&req, "host", "H"));
+    CU_ASSERT_FALSE(car_http_header_accepts(&req, "Accept", "h"));
+    CU_ASSERT_TRUE(car_http_header_accepts(&req, "Host", "h"));
+    req.header_count = 2;
+    req.name_lens |= UINT64_C(1) << ((sizeof LONG_NAME - 1) % 64);
+    CU_ASSERT_TRUE(car_span_eq(car_http_header_get(&req, LONG_NAME, NULL), CAR_SPAN("v")));
+}
+
 static void test_weights(void) {
     static const struct {
         const char *value;
@@ -180,6 +201,7 @@ static const struct car_test TESTS[] = {
     {"pairs", test_pairs},
     {"paths", test_paths},
     {"headers", test_headers},
+    {"lengths of names", test_name_lens},
     {"weights", test_weights},
     {"classes of bytes", test_character_classes},
 };

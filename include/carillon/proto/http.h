@@ -46,22 +46,49 @@ struct car_http_request {
     unsigned minor;         /* HTTP/1.0 or HTTP/1.1 */
     const struct car_http_header *headers; /* in the order sent; trailer fields are never among them */
     size_t header_count;
+    uint64_t name_lens;   /* bit n: one of the headers' names has n (modulo 64) characters; 0: not known */
     struct car_span body; /* the whole content, de-chunked; absent in on_headers, and where there is none */
     bool keep_alive;      /* whether another request may follow (RFC 9112, section 9.3) */
     bool upgrade;         /* a GET of HTTP/1.1 that asks for `websocket` in Connection and Upgrade (RFC 6455, 4.2.1) */
     bool expect_continue; /* the client waits for 100 before it sends its body, and the body is within the limits */
 };
 
+/* Whether there may be a header whose name has that length. Most of the headers that are asked for are absent, and with
+ * a literal for the name this is all that their absence costs. */
+static inline bool car_http_header_possible(const struct car_http_request *req, size_t name_len) {
+    return req->name_lens == 0 || (req->name_lens >> (name_len & 63) & 1) != 0;
+}
+
+/* What the three below do where the header is possible. */
+struct car_span car_http_header_find(const struct car_http_request *req, struct car_span name, size_t *count);
+bool car_http_header_find_element(const struct car_http_request *req, struct car_span name, const char *token,
+                                  bool weighted);
+
 /* The first value of that header (its name without regard to case); absent where there is none. *count, where not NULL,
  * gets the number of lines with that name. */
-struct car_span car_http_header_get(const struct car_http_request *req, const char *name, size_t *count);
+static inline struct car_span car_http_header_get(const struct car_http_request *req, const char *name, size_t *count) {
+    struct car_span wanted = car_span_cstr(name);
+    if (car_http_header_possible(req, wanted.len)) {
+        return car_http_header_find(req, wanted, count);
+    }
+    if (count) {
+        *count = 0;
+    }
+    return (struct car_span){0};
+}
 
 /* Whether one of the lines of that header has `token` as a whole element of its comma list, without regard to case. */
-bool car_http_header_has_token(const struct car_http_request *req, const char *name, const char *token);
+static inline bool car_http_header_has_token(const struct car_http_request *req, const char *name, const char *token) {
+    struct car_span wanted = car_span_cstr(name);
+    return car_http_header_possible(req, wanted.len) && car_http_header_find_element(req, wanted, token, false);
+}
 
 /* The same with the elements' parameters set aside (Accept, Accept-Encoding): "text/event-stream;q=0.5" has
  * "text/event-stream". An element with a weight of 0 is a refusal (RFC 9110, section 12.4.2). No wildcards. */
-bool car_http_header_accepts(const struct car_http_request *req, const char *name, const char *token);
+static inline bool car_http_header_accepts(const struct car_http_request *req, const char *name, const char *token) {
+    struct car_span wanted = car_span_cstr(name);
+    return car_http_header_possible(req, wanted.len) && car_http_header_find_element(req, wanted, token, true);
+}
 
 /*
  * Query parameters (application/x-www-form-urlencoded: "&" between pairs, "%XX", "+" for a space). Names are compared
