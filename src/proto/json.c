@@ -22,12 +22,16 @@ static bool decodes_to(struct car_span body, const char *name) {
     return *name == '\0';
 }
 
-/* An unescaped body has no NUL in it, so strncmp stops at the end of whichever is shorter. */
+/* An unescaped body has no NUL in it, so a shorter name stops the comparison. */
 static bool is_named(struct car_span body, bool escaped, const char *name) {
     if (escaped) {
         return decodes_to(body, name);
     }
-    return strncmp(name, body.ptr, body.len) == 0 && name[body.len] == '\0';
+    size_t same = 0;
+    while (same < body.len && name[same] == body.ptr[same]) {
+        same++;
+    }
+    return same == body.len && name[same] == '\0';
 }
 
 struct pick {
@@ -59,9 +63,11 @@ static int pick_member(const char **p, const char *end, struct pick *pick) {
         return err;
     }
     pick->depth = value.depth > pick->depth ? value.depth : pick->depth;
+    char first = body.len > 0 ? *body.ptr : '\0';
     for (size_t i = 0; i < pick->count; i++) {
-        if (is_named(body, escaped, pick->wanted[i].name)) {
-            pick->wanted[i].value = value;
+        struct car_json_member *m = &pick->wanted[i];
+        if ((*m->name == first || escaped) && is_named(body, escaped, m->name)) {
+            m->value = value;
         }
     }
     *p = at;

@@ -6,22 +6,12 @@
 
 /* `p` stands on the opening quote. */
 static const char *skip_string(const char *p, const char *end) {
-    p++;
-    while (p < end) {
-        if (end - p >= 8) {
-            uint64_t word = json_word(p);
-            uint64_t mask = json_mask_equal(word, '"') | json_mask_equal(word, '\\');
-            p += mask ? json_first_marked(mask) : 8;
-            if (!mask) {
-                continue;
-            }
-        }
-        if (*p == '"') {
-            return p + 1;
-        }
-        p += *p == '\\' && end - p >= 2 ? 2 : 1;
+    p = car_bytes16_find(p + 1, end, json_delimiter);
+    while (p < end && *p == '\\') {
+        p += end - p >= 2 ? 2 : 1;
+        p = car_bytes16_find(p, end, json_delimiter);
     }
-    return end;
+    return p < end ? p + 1 : end;
 }
 
 static const char *skip_nested(const char *p, const char *end, unsigned *deepest) {

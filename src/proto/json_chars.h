@@ -1,38 +1,48 @@
 #ifndef CARILLON_SRC_PROTO_JSON_CHARS_H
 #define CARILLON_SRC_PROTO_JSON_CHARS_H
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "carillon/base/bytes16.h"
+
 /*
- * What the files of the JSON codec share about single characters, and the search for interesting bytes eight at a time.
- * A word holds eight bytes of text, the first one lowest; a mask has the top bit of each byte that was asked for. Only
- * the lowest set bit of a mask is exact (a borrow may mark bytes above it), which is all that first_marked looks at.
+ * What the files of the JSON codec share about characters inside strings: what stops a run of bytes that may be passed
+ * over or copied as they are, for car_bytes16_find. Where two bytes differ in one bit, one comparison is for both.
  */
-#define JSON_ONES  UINT64_C(0x0101010101010101)
-#define JSON_HIGHS UINT64_C(0x8080808080808080)
 
-static inline uint64_t json_word(const char *p) {
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return le64toh(word);
+/* The quote and the backslash. */
+static inline car_bytes16 json_delimiter(car_bytes16 b) {
+    return car_bytes16_equal(b, '"') | car_bytes16_equal(b, '\\');
 }
 
-static inline uint64_t json_mask_equal(uint64_t word, unsigned char c) {
-    uint64_t zeroed = word ^ JSON_ONES * c;
-    return (zeroed - JSON_ONES) & ~zeroed & JSON_HIGHS;
+/* Those, control characters, and the bytes of characters above U+007F: what a validator has to look at. */
+static inline car_bytes16 json_no_plain(car_bytes16 b) {
+    return json_delimiter(b) | car_bytes16_not_ascii_from(b, 0x20);
 }
 
-/* Bytes below `limit`, which is at most 128. */
-static inline uint64_t json_mask_below(uint64_t word, unsigned char limit) {
-    return (word - JSON_ONES * limit) & ~word & JSON_HIGHS;
+/* < > & and the quote. */
+static inline car_bytes16 json_html(car_bytes16 b) {
+    return car_bytes16_equal(b | car_bytes16_all('"' ^ '&'), '&') |
+           car_bytes16_equal(b | car_bytes16_all('<' ^ '>'), '>');
 }
 
-static inline unsigned json_first_marked(uint64_t mask) {
-    return (unsigned)__builtin_ctzll(mask) / 8;
+/* What may have to be escaped in valid text. The lead byte of U+2028 is that of many other characters, so a hit has to
+ * be looked at. */
+static inline car_bytes16 json_rewritten(car_bytes16 b) {
+    return json_html(b) | car_bytes16_equal(b, '\\') | car_bytes16_equal(b, 0xe2);
+}
+
+/* What may have to be escaped in any text. */
+static inline car_bytes16 json_no_literal(car_bytes16 b) {
+    return json_html(b) | car_bytes16_equal(b, '\\') | car_bytes16_not_ascii_from(b, 0x20);
+}
+
+/* What makes the number of characters another than that of bytes. */
+static inline car_bytes16 json_no_single(car_bytes16 b) {
+    return b | car_bytes16_equal(b, '\\');
 }
 
 static inline bool json_is_space(char c) {

@@ -4,22 +4,11 @@
 
 /*
  * Two walks over the same text, one that counts and one that writes, have to agree to the byte, whatever the text is:
- * both are built on mask_of and step_at, and touch nothing beyond the text's end.
+ * both are built on json_rewritten and step_at, and touch nothing beyond the text's end.
  */
 
-/* The first byte from `p` on, inside a string, that is a quote, a backslash, or may have to be escaped. The lead byte
- * of U+2028 is that of many other characters, so a hit has to be looked at. */
-static inline uint64_t mask_of(uint64_t word) {
-    /* '"' and '&' differ in one bit, '<' and '>' as well: one comparison for each pair. */
-    return json_mask_equal(word | JSON_ONES * 0x04, '&') | json_mask_equal(word | JSON_ONES * 0x02, '>') |
-           json_mask_equal(word, '\\') | json_mask_equal(word, 0xe2);
-}
-
-static inline bool stops(char c) {
-    return c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == '\xe2';
-}
-
-/* What a byte that `stops` stands at the head of: how many bytes are read as one, and how many more are written. */
+/* What a byte that is json_rewritten stands at the head of: how many bytes are read as one, and how many more are
+ * written. */
 struct step {
     unsigned eaten;
     unsigned extra;
@@ -40,27 +29,13 @@ static inline struct step step_at(const char *p, const char *end) {
 
 /* Adds up what the string at `p` takes more than it has; returns its end. */
 static const char *measure_string(const char *p, const char *end, size_t *extra) {
-    p++;
-    while (p < end) {
-        if (end - p >= 8) {
-            uint64_t mask = mask_of(json_word(p));
-            if (!mask) {
-                p += 8;
-                continue;
-            }
-            p += json_first_marked(mask);
-        } else if (!stops(*p)) {
-            p++;
-            continue;
-        }
-        if (*p == '"') {
-            return p + 1;
-        }
+    p = car_bytes16_find(p + 1, end, json_rewritten);
+    while (p < end && *p != '"') {
         struct step step = step_at(p, end);
-        p += step.eaten;
         *extra += step.extra;
+        p = car_bytes16_find(p + step.eaten, end, json_rewritten);
     }
-    return p;
+    return p < end ? p + 1 : end;
 }
 
 size_t car_json_rewritten_len(struct car_span raw) {
@@ -98,37 +73,23 @@ static char *write_step(char *dst, const char *p, struct step step) {
     return dst + 6;
 }
 
+static char *copy(char *dst, const char *from, const char *to) {
+    memcpy(dst, from, (size_t)(to - from));
+    return dst + (to - from);
+}
+
 /* Copies the string at *from, which it moves to its end. */
 static char *copy_string(char *dst, const char **from, const char *end) {
-    const char *p = *from;
-    *dst++ = *p++;
-    while (p < end) {
-        if (end - p >= 8) {
-            uint64_t mask = mask_of(json_word(p));
-            unsigned same = mask ? json_first_marked(mask) : 8;
-            if (same == 8) {
-                memcpy(dst, p, 8);
-                dst += 8;
-                p += 8;
-                continue;
-            }
-            for (unsigned i = 0; i < same; i++) {
-                *dst++ = *p++;
-            }
-        } else if (!stops(*p)) {
-            *dst++ = *p++;
-            continue;
-        }
-        if (*p == '"') {
-            *dst++ = *p++;
-            break;
-        }
+    const char *run = *from;
+    const char *p = car_bytes16_find(run + 1, end, json_rewritten);
+    while (p < end && *p != '"') {
         struct step step = step_at(p, end);
-        dst = write_step(dst, p, step);
-        p += step.eaten;
+        dst = write_step(copy(dst, run, p), p, step);
+        run = p + step.eaten;
+        p = car_bytes16_find(run, end, json_rewritten);
     }
-    *from = p;
-    return dst;
+    *from = p < end ? p + 1 : end;
+    return copy(dst, run, *from);
 }
 
 char *car_json_rewrite_to(char *dst, struct car_span raw) {

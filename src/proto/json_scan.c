@@ -85,29 +85,11 @@ static const char *scan_escape(const char *p, const char *end) {
     return p + 6;
 }
 
-/* The first byte from `p` on that is not plain inside a string: a quote, backslash, control character, or a byte of a
- * character above U+007F. `end` where there is none. */
-static inline const char *skip_plain(const char *p, const char *end) {
-    while (end - p >= 8) {
-        uint64_t word = json_word(p);
-        uint64_t mask = json_mask_equal(word, '"') | json_mask_equal(word, '\\') | json_mask_below(word, 0x20) |
-                        (word & JSON_HIGHS);
-        if (mask) {
-            return p + json_first_marked(mask);
-        }
-        p += 8;
-    }
-    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80) {
-        p++;
-    }
-    return p;
-}
-
 const char *json_scan_string(const char *p, const char *end, bool *escaped) {
     *escaped = false;
     p++;
     for (;;) {
-        p = skip_plain(p, end);
+        p = car_bytes16_find(p, end, json_no_plain);
         if (p == end) {
             return NULL;
         }

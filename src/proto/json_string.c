@@ -14,8 +14,11 @@ size_t car_json_string_chars(struct car_span raw) {
         return 0;
     }
     const char *end = body.ptr + body.len;
-    size_t count = car_utf8_count(body.ptr, body.len);
-    const char *p = body.ptr;
+    const char *p = car_bytes16_find(body.ptr, end, json_no_single);
+    if (p == end) {
+        return body.len;
+    }
+    size_t count = (size_t)(p - body.ptr) + car_utf8_count(p, (size_t)(end - p));
     while ((p = memchr(p, '\\', (size_t)(end - p)))) {
         if (end - p >= 6 && p[1] == 'u') {
             /* Six bytes for one character, or for none: a low surrogate belongs to the high one before it. */
@@ -75,23 +78,6 @@ static bool is_plain(char c) {
     return u >= 0x20 && u < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
 }
 
-static inline const char *skip_plain(const char *p, const char *end) {
-    while (end - p >= 8) {
-        uint64_t word = json_word(p);
-        /* '"' and '&' differ in one bit, '<' and '>' as well: one comparison for each pair. */
-        uint64_t mask = json_mask_equal(word | JSON_ONES * 0x04, '&') | json_mask_equal(word | JSON_ONES * 0x02, '>') |
-                        json_mask_equal(word, '\\') | json_mask_below(word, 0x20) | (word & JSON_HIGHS);
-        if (mask) {
-            return p + json_first_marked(mask);
-        }
-        p += 8;
-    }
-    while (p < end && is_plain(*p)) {
-        p++;
-    }
-    return p;
-}
-
 /* The end of the run of characters above U+007F that may be written as they are. */
 static const char *skip_wide(const char *p, const char *end) {
     while (p < end && (unsigned char)*p >= 0x80 && !json_is_line_separator(p, end)) {
@@ -111,7 +97,7 @@ void car_json_write_string(struct car_buf *out, struct car_span utf8) {
     const char *end = utf8.len > 0 ? p + utf8.len : p;
     while (p < end && !out->failed) {
         const char *run = p;
-        p = skip_plain(p, end);
+        p = car_bytes16_find(p, end, json_no_literal);
         if (p < end) {
             p = skip_wide(p, end);
         }
