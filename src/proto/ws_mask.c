@@ -2,36 +2,49 @@
 
 #include <string.h>
 
-/* memcpy is how to load and store a word at any alignment. */
-static void xor_word(char *at, uint64_t mask) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    word ^= mask;
-    memcpy(at, &word, sizeof word);
+#include "carillon/base/bytes16.h"
+
+typedef uint64_t words16 __attribute__((vector_size(16)));
+
+/* Bytes 0 to 3 of a half word in memory are the mask, whatever the byte order: nothing here looks into them. */
+static uint32_t half_of(const void *p) {
+    uint32_t half;
+    memcpy(&half, p, sizeof half);
+    return half;
 }
 
 void car_ws_unmask(char *data, size_t len, uint8_t mask[4]) {
-    uint64_t mask8;
-    memcpy(&mask8, mask, 4);
-    memcpy((char *)&mask8 + 4, mask, 4);
-    size_t at = 0;
-    /* Four words a round, which compilers turn into vector instructions. */
-    for (; len - at >= 32; at += 32) {
-        xor_word(data + at, mask8);
-        xor_word(data + at + 8, mask8);
-        xor_word(data + at + 16, mask8);
-        xor_word(data + at + 24, mask8);
+    uint32_t mask4 = half_of(mask);
+    uint64_t mask8 = (uint64_t)mask4 << 32 | mask4;
+    car_bytes16 mask16 = (car_bytes16)(words16){mask8, mask8};
+    char *at = data;
+    char *end = data + (len & ~(size_t)15);
+#pragma GCC unroll 4
+    for (; at < end; at += 16) {
+        car_bytes16_store(at, car_bytes16_load(at) ^ mask16);
     }
-    for (; len - at >= 8; at += 8) {
-        xor_word(data + at, mask8);
+    if (len & 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        word ^= mask8;
+        memcpy(at, &word, sizeof word);
+        at += 8;
     }
-    size_t tail = len - at;
-    for (size_t i = 0; i < tail; i++) {
-        data[at + i] = (char)((uint8_t)data[at + i] ^ mask[i & 3]);
+    if (len & 4) {
+        uint32_t half = half_of(at) ^ mask4;
+        memcpy(at, &half, sizeof half);
+        at += 4;
+    }
+    size_t tail = len & 3;
+    if (tail == 0) {
+        return;
     }
     uint8_t turned[4];
     for (size_t i = 0; i < 4; i++) {
         turned[i] = mask[(tail + i) & 3];
+    }
+    for (size_t i = 0; i < tail; i++) {
+        at[i] = (char)((uint8_t)at[i] ^ mask[i]);
     }
     memcpy(mask, turned, 4);
 }
