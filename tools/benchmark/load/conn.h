@@ -31,6 +31,7 @@ struct conn {
     int fd;        /* -1 where closed */
     bool delivers; /* the server sends events to it, and we read them */
     bool live;     /* the handshake is over */
+    bool queued;   /* stands in the list of those that have something to send */
     enum role role;
     uint32_t number, tenant;
     conn_input *input; /* NULL: nothing is read */
@@ -40,7 +41,6 @@ struct conn {
     struct posts *posts; /* what it has published that is not acknowledged; NULL where it only reads */
     struct bytes rest;   /* input that is no whole unit yet */
     struct bytes out;    /* what is to be sent */
-    bool queued;         /* stands in the list of those that have something to send */
     struct sse sse;
     struct gap gap;
     void (*on_connect)(struct conn *conn); /* once, when TCP is connected; NULL: nobody asks */

@@ -102,14 +102,14 @@ void report_run(const struct load *load, const struct publishing *publishing, co
     struct tally *tally = memory_zeroed(1, sizeof *tally);
     sum_tallies(load, tally);
     double seconds = clock_to_seconds(figures->ns);
-    double events = publishing->over;
+    double events = figures->events;
     double deliveries = (double)tally->deliveries;
     struct json json = {0};
     json_open(&json, NULL, '{');
     report_head(&json, "run", &load->faults);
     options_json(load->options, &json);
     connecting_json(&figures->connecting, load, &json);
-    json_count(&json, "events", publishing->over);
+    json_count(&json, "events", figures->events);
     json_count(&json, "deliveries", tally->deliveries);
     json_number(&json, "seconds", seconds);
     json_number(&json, "events_per_second", events / seconds);

@@ -13,8 +13,10 @@ struct publishing;
 struct figures {
     struct connecting connecting;
     struct process_memory start, connected, end;
-    uint64_t ns;            /* of the measured phase, up to the last delivery or acknowledgement */
-    uint64_t server_cpu_ns; /* in it */
+    uint32_t events;        /* over by the end of the measured phase; the others are of that phase as well */
+    uint64_t began;         /* by clock_now; 0 where the warm-up failed */
+    uint64_t ns;            /* up to the last delivery or acknowledgement */
+    uint64_t server_cpu_ns; /* in all of it */
     double busiest;         /* share of it that our busiest thread was on a processor */
 };
 

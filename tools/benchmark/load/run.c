@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "bytes.h"
@@ -22,8 +23,8 @@
 /* Other threads ring when an event is over, so this bounds no figure, only how late an end is noticed. */
 #define LOOK (CLOCK_NS_PER_S / 10)
 
-/* Publishes the phase's events until all are over, or nothing more is to be expected. */
-static void run_phase(struct publishing *publishing, uint32_t count, uint64_t deadline) {
+/* Publishes the phase's events until all are over, or nothing more is to be expected. Returns whether all are over. */
+static bool run_phase(struct publishing *publishing, uint32_t count, uint64_t deadline) {
     struct load *load = publishing->load;
     struct loop *loop = &load->loops[0];
     publishing_begin(publishing, count);
@@ -50,6 +51,7 @@ static void run_phase(struct publishing *publishing, uint32_t count, uint64_t de
         }
     }
     loop->due = UINT64_MAX;
+    return publishing_done(publishing);
 }
 
 /* When the last delivery or acknowledgement of the measured phase came; `start` where none did. */
@@ -69,15 +71,15 @@ static void measure(struct publishing *publishing, struct figures *figures, uint
     atomic_store_explicit(&load->phase, PHASE_MEASURED, memory_order_release);
     crew_cpu(load, before);
     uint64_t cpu = processes_cpu(&load->processes);
-    uint64_t start = clock_now();
+    figures->began = clock_now();
     run_phase(publishing, load->options->events, deadline);
-    uint64_t end = clock_now();
+    uint64_t ns = clock_now() - figures->began;
     figures->server_cpu_ns = processes_cpu(&load->processes) - cpu;
     crew_cpu(load, after);
     figures->end = processes_memory(&load->processes);
-    figures->ns = last_arrival(load, start) - start;
+    figures->events = publishing->over;
     for (uint32_t i = 0; i < load->loop_count; i++) {
-        double share = (double)(after[i] - before[i]) / (double)(end - start);
+        double share = (double)(after[i] - before[i]) / (double)ns;
         figures->busiest = share > figures->busiest ? share : figures->busiest;
     }
     free(before);
@@ -91,11 +93,13 @@ static int run_connected(struct load *load, struct figures *figures) {
     crew_start(load);
     linger(load, SETTLE);
     figures->connected = processes_memory(&load->processes);
-    run_phase(&publishing, load->options->warmup, deadline);
-    measure(&publishing, figures, deadline);
+    if (run_phase(&publishing, load->options->warmup, deadline)) {
+        measure(&publishing, figures, deadline);
+    }
     atomic_store(&load->phase, PHASE_AFTER);
     linger(load, AFTER);
     crew_stop(load);
+    figures->ns = last_arrival(load, figures->began) - figures->began;
     deliveries_verify(load);
     report_run(load, &publishing, figures);
     publishing_free(&publishing);

@@ -74,6 +74,7 @@ static int connect_blocking(const struct target *target) {
     socklen_t len = sizeof error;
     if (fd < 0 || poll(&poller, 1, 10000) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 ||
         error != 0 || fcntl(fd, F_SETFL, 0) != 0) {
+        close(fd);
         return -1;
     }
     return fd;
