@@ -1,14 +1,16 @@
 #include "carillon/feed/drain.h"
 
+#include <assert.h>
+
 #include "carillon/base/clock.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/publish.h"
-#include "carillon/feed/ring.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 
+#include "inlet.h"
 #include "lane.h"
 #include "tenant_state.h"
 
@@ -17,10 +19,10 @@ bool car_drain_claim(struct car_tenant *tenant) {
 }
 
 bool car_drain_finish(struct car_tenant *tenant) {
+    assert(!tenant->first);
     /* An exchange, not a store: it acquires what a publisher wrote before its claim failed. */
     atomic_exchange(&tenant->draining, false);
-    struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
-    return car_ring_count(inlet) > 0 && !atomic_load(&tenant->stalled) && car_drain_claim(tenant);
+    return car_inlet_is_used(tenant) && !atomic_load(&tenant->stalled) && car_drain_claim(tenant);
 }
 
 static void on_yielded(struct car_task *task) {
@@ -71,27 +73,6 @@ static bool has_room(struct car_feed *feed, struct car_tenant *tenant, struct ca
     return true;
 }
 
-size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
-                      struct car_publish **batch, size_t max) {
-    if (room(tenant) < max) {
-        look_at_lanes(feed, tenant, reader); /* they have moved on since they were last looked at, as a rule */
-    }
-    if (!has_room(feed, tenant, reader)) {
-        return 0;
-    }
-    struct car_ring *inlet = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
-    max = max < room(tenant) ? max : (size_t)room(tenant);
-    size_t n = 0;
-    while (n < max && (batch[n] = car_ring_take_mpsc(inlet))) {
-        n++;
-    }
-    if (n == 0) {
-        look_at_lanes(feed, tenant, reader);
-        trim(feed, tenant, reader); /* what a lane was waited for, after a burst */
-    }
-    return n;
-}
-
 static void done(struct car_publish *publish, struct car_worker *self) {
     struct car_feed_local *local = car_feed_local(self->feed);
     publish->done(publish);
@@ -102,13 +83,52 @@ static void on_done(struct car_note *note, void *owner) {
     done((struct car_publish *)((char *)note - offsetof(struct car_publish, note)), owner);
 }
 
+static void answer_by_mail(struct car_publish *publish) {
+    publish->note.run = on_done;
+    car_mailbox_post(&publish->worker->mailbox, &publish->note);
+}
+
 static void answer(struct car_publish *publish, struct car_worker *self) {
     if (publish->worker == self) {
         done(publish, self);
     } else {
-        publish->note.run = on_done;
-        car_mailbox_post(&publish->worker->mailbox, &publish->note);
+        answer_by_mail(publish);
     }
+}
+
+/* Nothing may be numbered now: who was to go first waits with the others. */
+static void first_waits(struct car_tenant *tenant) {
+    struct car_publish *first = tenant->first;
+    tenant->first = NULL;
+    if (first) {
+        first->status = car_inlet_put(tenant, first);
+        if (first->status) {
+            answer_by_mail(first);
+        }
+    }
+}
+
+size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                      struct car_publish **batch, size_t max) {
+    if (room(tenant) < max) {
+        look_at_lanes(feed, tenant, reader); /* they have moved on since they were last looked at, as a rule */
+    }
+    if (!has_room(feed, tenant, reader)) {
+        first_waits(tenant);
+        return 0;
+    }
+    size_t n = 0;
+    if (tenant->first) {
+        batch[n++] = tenant->first;
+        tenant->first = NULL;
+    }
+    max = max < room(tenant) ? max : (size_t)room(tenant);
+    n += car_inlet_take(tenant, batch + n, max - n);
+    if (n == 0) {
+        look_at_lanes(feed, tenant, reader);
+        trim(feed, tenant, reader); /* what a lane was waited for, after a burst */
+    }
+    return n;
 }
 
 /* Numbers the batch and stores it in the history; `events` gets those that made it. */

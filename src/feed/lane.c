@@ -50,21 +50,29 @@ static void on_note(struct car_note *note, void *owner) {
     }
 }
 
-/* Takes the next events in order, without a hole: from the ring, or, where that overflowed, from the history. */
-static size_t collect(struct car_lane *lane, struct car_event **events, size_t max) {
+/* Takes what the ring has of the next events, up to a hole. */
+static size_t take(struct car_lane *lane, struct car_event **events, size_t max) {
     size_t n = 0;
-    struct car_event *event;
-    while (n < max && (event = car_ring_take_spsc(lane->ring))) {
+    bool hole = false;
+    struct car_event *event = NULL;
+    atomic_exchange_explicit(&lane->filled, false, memory_order_acquire);
+    while (n < max && !hole && (event = car_ring_take_spsc(lane->ring))) {
         if (event->seq == lane->position + n + 1) {
             events[n++] = event;
-            continue;
-        }
-        bool hole = event->seq > lane->position + n + 1;
-        car_event_unref(&event);
-        if (hole) {
-            break;
+        } else {
+            hole = event->seq > lane->position + n + 1;
+            car_event_unref(&event);
         }
     }
+    if (n == max || hole) {
+        atomic_store_explicit(&lane->filled, true, memory_order_relaxed); /* there may be more */
+    }
+    return n;
+}
+
+/* The next events in order, without a hole: from the ring, or, where that has none of them, from the history. */
+static size_t collect(struct car_lane *lane, struct car_event **events, size_t max) {
+    size_t n = atomic_load_explicit(&lane->filled, memory_order_acquire) ? take(lane, events, max) : 0;
     if (n == 0 && lane->position < car_history_newest(&lane->tenant->history)) {
         n = car_history_read(&lane->tenant->history, lane->worker->reader, lane->position + 1, events, max);
     }
@@ -195,6 +203,7 @@ static void put(struct car_lane *lane, struct car_event *const *events, size_t c
             break;
         }
     }
+    atomic_store_explicit(&lane->filled, true, memory_order_release);
 }
 
 struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events,
@@ -206,10 +215,12 @@ struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count,
         if (!lane) {
             continue;
         }
-        put(lane, events, count);
         if (lane->worker == self) {
-            own = lane;
-        } else if (!atomic_exchange(&lane->woken, true)) {
+            own = lane; /* it reads from the history, where these are still warm */
+            continue;
+        }
+        put(lane, events, count);
+        if (!atomic_exchange(&lane->woken, true)) {
             car_mailbox_post(&lane->worker->mailbox, &lane->note);
         }
     }

@@ -25,8 +25,9 @@ struct car_worker;
  * One tenant on one worker: the ring its drainer puts events into, and the sessions the worker serves from it.
  *
  * Owner: the worker. The drainer (any thread) puts into `ring`, sets `woken`, posts `note`, reads `consumed`. Ordering:
- * put, then exchange `woken`; the note exchanges it back before the worker takes: a put is never overlooked. A full
- * ring loses nothing: the worker reads what it missed from the history, which keeps all that is above `consumed`.
+ * put, raise `filled`, then exchange `woken`; the note exchanges it back before the worker looks: a put is never
+ * overlooked. The worker's own drainer puts nothing: what it has numbered lies in the history, and is still warm. A
+ * full ring loses nothing: the worker reads what it missed from the history, which keeps all that is above `consumed`.
  * Reclamation: the worker takes the lane out of the tenant's slot, retires it, and frees it when no drainer can hold it
  * and the note is not in the mailbox.
  */
@@ -37,6 +38,7 @@ struct car_lane {
 
     /* the drainer and the worker */
     struct car_ring *ring;
+    atomic_bool filled;            /* something may be in the ring */
     atomic_bool woken;             /* the note is in the mailbox */
     atomic_uint_fast64_t consumed; /* `position`, for the drainer */
     struct car_note note;

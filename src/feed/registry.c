@@ -15,17 +15,14 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/tsan.h"
 
+#include "tenant_state.h"
+
+static_assert(offsetof(struct car_tenant, key) == 0, "the set holds tenants and compares keys");
+
 #define CAPACITY_AT_START 64
 
-/* What the set holds. A look-up builds one on its stack, without a tenant. Immutable once in the set; never removed. */
-struct entry {
-    uint64_t hash;
-    struct car_span id; /* the tenant's own */
-    struct car_tenant *tenant;
-};
-
 /*
- * Readers: any thread, inside a section. Writers: one at a time, who holds `writing`. Ordering: an entry is whole
+ * Readers: any thread, inside a section. Writers: one at a time, who holds `writing`. Ordering: a tenant is whole
  * before ck_hs_put stores the pointer to it; a reader gets to its content only through that pointer. A table that was
  * outgrown may still be walked by readers, so the adder retires it.
  */
@@ -112,15 +109,15 @@ static uint64_t sip_hash(const uint64_t key[2], struct car_span text) {
 }
 
 /* Keyed by `key` already, so the set's own seed has nothing to add. */
-static unsigned long entry_hash(const void *entry, unsigned long seed) {
+static unsigned long key_hash(const void *key, unsigned long seed) {
     (void)seed;
-    return ((const struct entry *)entry)->hash;
+    return ((const struct car_tenant_key *)key)->hash;
 }
 
-static bool entry_equal(const void *inside, const void *wanted) {
+static bool key_equal(const void *inside, const void *wanted) {
     CAR_TSAN_ACQUIRE(inside);
-    const struct entry *a = inside;
-    const struct entry *b = wanted;
+    const struct car_tenant_key *a = inside;
+    const struct car_tenant_key *b = wanted;
     return a->hash == b->hash && car_span_eq(a->id, b->id);
 }
 
@@ -132,7 +129,7 @@ struct car_registry *car_registry_new(size_t max) {
     registry->max = max;
     registry->memory = (struct ck_malloc){.malloc = table_alloc, .free = table_drop};
     car_random(registry->key, sizeof registry->key);
-    if (!ck_hs_init(&registry->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, entry_hash, entry_equal, &registry->memory,
+    if (!ck_hs_init(&registry->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, key_hash, key_equal, &registry->memory,
                     CAPACITY_AT_START, 0)) {
         free(registry);
         return NULL;
@@ -154,9 +151,8 @@ void car_registry_free(struct car_registry **registry) {
     ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
     void *found;
     while (ck_hs_next(&r->set, &at, &found)) {
-        struct entry *entry = found;
-        car_tenant_free(&entry->tenant);
-        free(entry);
+        struct car_tenant *tenant = found;
+        car_tenant_free(&tenant);
     }
     ck_hs_destroy(&r->set);
     pthread_mutex_destroy(&r->writing);
@@ -164,10 +160,9 @@ void car_registry_free(struct car_registry **registry) {
 }
 
 static struct car_tenant *look_up(struct car_registry *registry, struct car_reader *reader,
-                                  const struct entry *wanted) {
+                                  const struct car_tenant_key *wanted) {
     car_reader_enter(reader);
-    const struct entry *entry = ck_hs_get(&registry->set, wanted->hash, wanted);
-    struct car_tenant *tenant = entry ? entry->tenant : NULL;
+    struct car_tenant *tenant = ck_hs_get(&registry->set, wanted->hash, wanted);
     car_reader_leave(reader);
     return tenant;
 }
@@ -176,31 +171,28 @@ struct car_tenant *car_registry_find(struct car_registry *registry, struct car_r
     if (id.len < 1 || id.len > CAR_TENANT_ID_MAX) {
         return NULL; /* hashes nothing that is only long */
     }
-    struct entry wanted = {.hash = sip_hash(registry->key, id), .id = id};
+    struct car_tenant_key wanted = {.hash = sip_hash(registry->key, id), .id = id};
     return look_up(registry, reader, &wanted);
 }
 
 /* With the writers' mutex held, and the id not in the set. */
-static int insert(struct car_registry *registry, struct car_reader *reader, const struct entry *wanted,
+static int insert(struct car_registry *registry, struct car_reader *reader, const struct car_tenant_key *wanted,
                   struct car_tenant **out) {
     if (atomic_load_explicit(&registry->count, memory_order_relaxed) >= registry->max) {
         return CAR_EFULL;
     }
-    struct entry *entry = malloc(sizeof *entry);
-    struct car_tenant *tenant = entry ? car_tenant_new(wanted->id) : NULL;
+    struct car_tenant *tenant = car_tenant_new(wanted->id);
     if (!tenant) {
-        free(entry);
         return CAR_ENOMEM;
     }
-    *entry = (struct entry){.hash = wanted->hash, .id = car_tenant_id(tenant), .tenant = tenant};
-    CAR_TSAN_RELEASE(entry);
-    ck_pr_fence_store(); /* the entry before the pointer to it; the reader's side is an address dependency */
+    tenant->key.hash = wanted->hash;
+    CAR_TSAN_RELEASE(tenant);
+    ck_pr_fence_store(); /* the tenant before the pointer to it; the reader's side is an address dependency */
     adder = reader;
-    bool put = ck_hs_put(&registry->set, entry->hash, entry);
+    bool put = ck_hs_put(&registry->set, wanted->hash, tenant);
     adder = NULL;
     if (!put) {
         car_tenant_free(&tenant);
-        free(entry);
         return CAR_ENOMEM;
     }
     atomic_fetch_add_explicit(&registry->count, 1, memory_order_relaxed);
@@ -213,7 +205,7 @@ int car_registry_add(struct car_registry *registry, struct car_reader *reader, s
     if (!car_tenant_id_ok(id)) {
         return CAR_EINVAL;
     }
-    struct entry wanted = {.hash = sip_hash(registry->key, id), .id = id};
+    struct car_tenant_key wanted = {.hash = sip_hash(registry->key, id), .id = id};
     struct car_tenant *there = look_up(registry, reader, &wanted);
     int err = CAR_EEXIST;
     if (!there) {
@@ -240,7 +232,7 @@ void car_registry_each(struct car_registry *registry, void (*visit)(struct car_t
     ck_hs_iterator_t at = CK_HS_ITERATOR_INITIALIZER;
     void *found;
     while (ck_hs_next(&registry->set, &at, &found)) {
-        visit(((const struct entry *)found)->tenant, user);
+        visit(found, user);
     }
     pthread_mutex_unlock(&registry->writing);
 }

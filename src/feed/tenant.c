@@ -8,6 +8,8 @@
 
 #include "tenant_state.h"
 
+#define LINE 64 /* bytes of a cache line */
+
 static bool alnum(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
@@ -26,13 +28,15 @@ bool car_tenant_id_ok(struct car_span id) {
 }
 
 struct car_tenant *car_tenant_new(struct car_span id) {
-    struct car_tenant *tenant = calloc(1, sizeof *tenant);
+    size_t size = (sizeof(struct car_tenant) + LINE - 1) / LINE * LINE; /* as aligned_alloc asks */
+    struct car_tenant *tenant = aligned_alloc(LINE, size);
     if (!tenant) {
         return NULL;
     }
+    memset(tenant, 0, size);
     tenant->created_ms = car_clock_wall_ms();
-    tenant->id_len = (uint8_t)id.len;
     memcpy(tenant->id, id.ptr, id.len);
+    tenant->key.id = car_span_of(tenant->id, id.len);
     car_history_init(&tenant->history, 0);
     return tenant;
 }
@@ -53,7 +57,7 @@ void car_tenant_free(struct car_tenant **tenant) {
 }
 
 struct car_span car_tenant_id(const struct car_tenant *tenant) {
-    return car_span_of(tenant->id, tenant->id_len);
+    return tenant->key.id;
 }
 
 int64_t car_tenant_created_ms(const struct car_tenant *tenant) {

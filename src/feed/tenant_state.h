@@ -11,32 +11,49 @@
 #include "rate.h"
 
 struct car_lane;
+struct car_publish;
 struct car_ring;
 struct car_worker;
 
-/* Inside of the feed only. */
+/* What the registry's set compares. A look-up builds one on its stack, without a tenant. */
+struct car_tenant_key {
+    uint64_t hash; /* the registry's */
+    struct car_span id;
+};
+
+/*
+ * Inside of the feed only. With many tenants each event finds its tenant cold, so what publishing touches stands close
+ * together: on the first two cache lines, with the beginning of the id.
+ */
 struct car_tenant {
-    /* never change */
-    int64_t created_ms;
-    uint8_t id_len;
-    char id[CAR_TENANT_ID_MAX + 1];
-
-    /* any thread */
-    atomic_bool draining; /* somebody is the drainer; whoever turns it from false to true is (drain.h) */
-    atomic_bool stalled;  /* the drainer waits for a lane to be read; whoever turns it to false goes on for it */
-    atomic_uint connections;
-    _Atomic(struct car_ring *) inlet;            /* made by the first publisher */
-    _Atomic(_Atomic(struct car_lane *) *) lanes; /* one slot a worker, made by the first subscriber; a slot is written
-                                                    by its worker only */
-
-    /* the drainer's */
-    uint64_t floor;             /* every lane has gone past this seq; may have been some time ago */
-    struct car_task drain_task; /* where it yields to its loop */
-    struct car_worker *drain_worker;
+    /* never changes; first, for the registry */
+    struct car_tenant_key key;
 
     /* written by the drainer, read by any thread */
     struct car_history history;
+
+    /* the drainer's */
+    uint64_t floor;            /* every lane has gone past this seq; may have been some time ago */
+    struct car_publish *first; /* goes before what is in the inlet, without having been there */
+
+    /* any thread */
+    _Atomic(_Atomic(struct car_lane *) *) lanes; /* one slot a worker, made by the first subscriber; a slot is written
+                                                    by its worker only */
+    atomic_bool draining; /* somebody is the drainer; whoever turns it from false to true is (drain.h) */
+    atomic_bool queued;   /* something may be in the inlet; true before `draining` is looked at, false before taking */
+    atomic_bool stalled;  /* the drainer waits for a lane to be read; whoever turns it to false goes on for it */
+    char id[CAR_TENANT_ID_MAX + 1]; /* never changes */
+    atomic_uint connections;
+    _Atomic(struct car_ring *) inlet; /* made by the first publisher that finds another thread draining */
+
+    /* written by the drainer, read by any thread */
     struct car_rate rate;
+
+    int64_t created_ms; /* never changes */
+
+    /* the drainer's */
+    struct car_task drain_task; /* where it yields to its loop */
+    struct car_worker *drain_worker;
 };
 
 #endif

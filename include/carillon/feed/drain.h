@@ -17,14 +17,14 @@ struct car_worker;
  * thread at a time is a tenant's drainer: whoever turned `draining` to true (car_drain_claim), until car_drain_finish.
  *
  * Ordering: the exchange that claims acquires what the former drainer's release of the flag published, so history and
- * lanes have a single writer. Enqueue, full fence, claim on one side; release, full fence, look again on the other: an
- * event is never left behind without a drainer.
+ * lanes have a single writer. Who waits in the inlet meanwhile is never left behind without a drainer
+ * (src/feed/inlet.h).
  */
 
 /* Tries to become the drainer. */
 bool car_drain_claim(struct car_tenant *tenant);
 
-/* Takes up to `max` (at most CAR_DRAIN_BATCH) from the inlet. 0 where it is empty, or where a worker is so far behind
+/* Takes up to `max` (at most CAR_DRAIN_BATCH) of what waits. 0 where nothing does, or where a worker is so far behind
  * that taking more would make it miss events: then whoever reads that worker's lane goes on. Either way the drainer
  * ends with car_drain_finish. `reader` is the calling thread's. */
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,

@@ -11,9 +11,9 @@ struct car_worker;
  * as its first member.
  */
 struct car_log_ops {
-    /* The tenant's inlet has something, and the caller has just become its drainer: the log now has the job. It calls
-     * car_drain_take, car_drain_seal and car_drain_finish (drain.h) here or on another thread of its own, soon. Any
-     * worker's thread. */
+    /* Something is to be numbered for the tenant, and the caller has just become its drainer: the log now has the job.
+     * It calls car_drain_take, car_drain_seal and car_drain_finish (drain.h) here or on another thread of its own,
+     * soon. Any worker's thread. */
     void (*ready)(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker);
 
     /* All workers have ended. Nulls the pointer. */
