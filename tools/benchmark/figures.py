@@ -1,0 +1,126 @@
+"""The figures that are read off a scenario's runs, and when a figure is refused."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Run = dict[str, Any]  # one run of one scenario, as running.py records it
+
+
+@dataclass(frozen=True)
+class Figure:
+    label: str
+    unit: str
+    read: Callable[[Run], float | None]  # from a run; None where it was not reported
+    timed: bool = False  # a rate or a latency: it says nothing where the load generator was the limit
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The median of the runs with the least and the greatest, or why there is none."""
+
+    median: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+    refused: str | None = None
+
+
+def at(*path: str) -> Callable[[Run], float | None]:
+    """Reads the number at this path of a run; None where there is none."""
+
+    def read(run: Run) -> float | None:
+        value: Any = run
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return float(value) if isinstance(value, (int, float)) else None
+
+    return read
+
+
+def both(
+    first: Callable[[Run], float | None],
+    second: Callable[[Run], float | None],
+    combine: Callable[[float, float], float],
+) -> Callable[[Run], float | None]:
+    """Two readings combined; None where one of them is missing."""
+
+    def read(run: Run) -> float | None:
+        a, b = first(run), second(run)
+        return None if a is None or b is None else combine(a, b)
+
+    return read
+
+
+def in_floors(cost: Callable[[Run], float | None]) -> Callable[[Run], float | None]:
+    return both(cost, at("floor", "event_us", "1"), lambda cpu, floor: cpu / floor)
+
+
+CPU_DELIVERY = at("load", "server_cpu_us_per_delivery")
+CPU_EVENT = at("load", "server_cpu_us_per_event")
+
+FIGURES: dict[str, Figure] = {
+    "cpu_delivery": Figure("server CPU per delivery", "µs", CPU_DELIVERY),
+    "cpu_floors": Figure("server CPU per delivery", "floors", in_floors(CPU_DELIVERY)),
+    "cpu_event": Figure("server CPU per event", "µs", CPU_EVENT),
+    "cpu_event_floors": Figure("server CPU per event", "floors", in_floors(CPU_EVENT)),
+    "deliveries_s": Figure("deliveries", "per s", at("load", "deliveries_per_second"), timed=True),
+    "events_s": Figure("events", "per s", at("load", "events_per_second"), timed=True),
+    "deliver_p50": Figure("publish to deliver, p50", "µs", at("load", "deliver_us", "p50"), timed=True),
+    "deliver_p99": Figure("publish to deliver, p99", "µs", at("load", "deliver_us", "p99"), timed=True),
+    "deliver_p999": Figure("publish to deliver, p99.9", "µs", at("load", "deliver_us", "p999"), timed=True),
+    "ack_p50": Figure("publish to ack, p50", "µs", at("load", "ack_us", "p50"), timed=True),
+    "ack_p99": Figure("publish to ack, p99", "µs", at("load", "ack_us", "p99"), timed=True),
+    "memory": Figure("server memory per connection", "bytes", at("load", "memory", "user_bytes_per_connection")),
+    "kernel_memory": Figure(
+        "kernel memory per connection, both ends", "bytes", at("load", "memory", "kernel_bytes_per_connection")
+    ),
+    "connects_s": Figure("connects", "per s", at("load", "connects", "per_second"), timed=True),
+    "connect_cpu": Figure("server CPU per connect", "µs", at("load", "connects", "server_cpu_us")),
+    "growth": Figure(
+        "server memory, growth",
+        "MiB",
+        both(
+            at("load", "memory", "rss_end"),
+            at("load", "memory", "rss_connected"),
+            lambda end, connected: (end - connected) / 2**20,
+        ),
+    ),
+    "tenant_memory": Figure("server memory per idle tenant", "bytes", at("registered", "bytes_per_tenant")),
+}
+
+
+def faults_of(run: Run) -> list[str]:
+    """Every check that failed in a run."""
+    load = run.get("load") or {}
+    faults = [*run.get("faults", ()), *load.get("faults", ())]
+    return faults if faults or load.get("ok") else ["it is not said which"]
+
+
+def refusal(figure: Figure, run: Run) -> str | None:
+    """Why this run does not count for this figure; None where it does."""
+    load, faults = run.get("load") or {}, faults_of(run)
+    if faults:
+        return f"a check failed: {faults[0]}"
+    limit = load.get("load") or {}
+    open_loop = bool((load.get("config") or {}).get("rate"))
+    # In a closed loop, what the server spends on a delivery is its own, however late the next event comes.
+    if limit.get("limited") and (figure.timed or open_loop):
+        return f"the load generator was the limit: {limit.get('why') or 'it does not say why'}"
+    if figure.read(run) is None:
+        return "not reported"
+    return None
+
+
+def summarise(figure: Figure, runs: list[Run]) -> Summary:
+    """Of all the runs, or of none: one that does not count takes the figure with it."""
+    if not runs:
+        return Summary(refused="never run")
+    for number, run in enumerate(runs, 1):
+        reason = refusal(figure, run)
+        if reason:
+            return Summary(refused=f"run {number}: {reason}")
+    values = [value for value in map(figure.read, runs) if value is not None]
+    return Summary(statistics.median(values), min(values), max(values))

@@ -1,0 +1,97 @@
+"""Runs scenarios against servers, in turns, and gathers what carillon-load says."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import idle_tenants
+import loadgen
+from figures import Run
+from scenarios import QUICK, Scenario
+from servers import BUILD, KINDS, ServerError, running
+
+LOAD = BUILD / "carillon-load"
+FLOOR_ROUNDS = 40
+FLOOR_BYTES = 330  # where no event was delivered: about what one is long
+STEP = 10  # bytes that two frames may differ by and share a floor
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def servers_for(scenario: Scenario, peers: bool) -> list[str]:
+    """The servers that can do what the scenario asks."""
+    names = list(KINDS) if peers and not scenario.alone else ["carillon"]
+    return [name for name in names if KINDS[name].can(*scenario.needs())]
+
+
+def workers_of(scenario: Scenario) -> int:
+    return scenario.workers or len(os.sched_getaffinity(0))
+
+
+def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
+    """One run against a fresh server; what went wrong is in its faults."""
+    kind = KINDS[server_name]
+    run: Run = {"faults": []}
+    try:
+        with running(kind, workers_of(scenario)) as server:
+            if scenario.registered:
+                count = scenario.registered // (QUICK if quick else 1)
+                run["registered"] = idle_tenants.register(server.port, server.pids[0], count)
+            part = (QUICK if quick else 1) * (1 if server_name == "carillon" else scenario.peers_part)
+            flags = ["--target", f"127.0.0.1:{server.port}", "--dialect", kind.dialect]
+            flags += ["--pids", ",".join(map(str, server.pids)), "--timeout", str(loadgen.LIMIT)]
+            run["load"] = loadgen.ask(LOAD, scenario.mode, flags + scenario.flags(part))
+    except (ServerError, OSError) as error:
+        run["faults"].append(f"{server_name}: {error}")
+    return run
+
+
+class Floors:
+    """The floor for each length of frame, measured at most once a turn."""
+
+    def __init__(self, quick: bool):
+        self.rounds = FLOOR_ROUNDS // (QUICK if quick else 1)
+        self.known: dict[int, dict[str, Any]] = {}
+
+    def of(self, run: Run) -> dict[str, Any]:
+        length = (run.get("load") or {}).get("frame_bytes") or FLOOR_BYTES
+        length = max(STEP, round(length / STEP) * STEP)
+        if length not in self.known:
+            self.known[length] = loadgen.ask(
+                LOAD, "floor", ["--bytes", str(length), "--rounds", str(self.rounds), "--batch", "1"]
+            )
+        return self.known[length]
+
+
+def wants_floor(scenario: Scenario) -> bool:
+    return any(figure.endswith("_floors") for figure in scenario.figures)
+
+
+def run_group(group: list[Scenario], peers: bool, runs: int, quick: bool) -> list[dict[str, Any]]:
+    """Scenarios that are compared with each other, and all their servers, in turns: A B C A B C …"""
+    lines: list[tuple[Scenario, str, list[Run]]] = [
+        (scenario, server, []) for scenario in group for server in servers_for(scenario, peers)
+    ]
+    for turn in range(1, runs + 1):
+        floors = Floors(quick)
+        for scenario, server, kept in lines:
+            began = time.monotonic()
+            run = run_once(scenario, server, quick)
+            if wants_floor(scenario):
+                run["floor"] = floors.of(run)
+            kept.append(run)
+            say(f"{scenario.name}, {server}, run {turn} of {runs}: {time.monotonic() - began:.1f} s")
+    return [
+        {
+            "scenario": scenario.name,
+            "server": server,
+            "workers": workers_of(scenario) if server == "carillon" else 1,
+            "runs": kept,
+        }
+        for scenario, server, kept in lines
+    ]

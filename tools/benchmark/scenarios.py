@@ -1,0 +1,193 @@
+"""The scenarios: which load, on which server, and what is read off it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+QUICK = 10  # a quick run has a tenth of the events
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    about: str
+    figures: tuple[str, ...]  # keys of figures.FIGURES, in the order of the table
+    options: dict[str, int | str] = field(default_factory=dict)  # flags of carillon-load
+    mode: str = "run"  # what carillon-load is to do: run or idle
+    workers: int | None = 1  # Carillon's; None is its default, one a processor. Peers have one thread of their own.
+    registered: int = 0  # idle tenants to be made before the load begins
+    base: str | None = None  # the scenario that this one's goals compare it with; they are run in turns
+    alone: bool = False  # for Carillon only
+    peers_part: int = 1  # peers are given the n-th part of the events, where all would take them minutes
+
+    def flags(self, part: int = 1) -> list[str]:
+        """The options as carillon-load takes them, with the n-th part of the events."""
+        flags = []
+        for key, value in self.options.items():
+            if key in ("events", "warmup"):
+                value = max(1, int(value) // part)
+            flags += [f"--{key}", str(value)]
+        return flags
+
+    def needs(self) -> tuple[str, str]:
+        """How it subscribes and how it publishes: what a server must be able to do."""
+        return str(self.options.get("subscribe", "ws")), str(self.options.get("publish", "http"))
+
+
+COST = ("cpu_delivery", "cpu_floors")
+RATE = ("deliveries_s",)
+LATENCY = ("deliver_p50", "deliver_p99", "deliver_p999", "ack_p50", "ack_p99")
+CONNECTIONS = ("memory", "kernel_memory", "connects_s", "connect_cpu")
+
+
+def load(
+    tenants: int, sockets: int, publishers: int, events: int, warmup: int, **more: int | str
+) -> dict[str, int | str]:
+    flags: dict[str, int | str] = {"subscribe": "ws", "publish": "http"}
+    flags |= {"tenants": tenants, "sockets": sockets, "publishers": publishers, "events": events, "warmup": warmup}
+    return flags | more
+
+
+def over_sse(scenario: Scenario) -> Scenario:
+    """The same over Server-Sent Events, to be held against it."""
+    return dataclasses.replace(
+        scenario,
+        name=scenario.name + "-sse",
+        about=scenario.about.replace("WebSocket", "SSE stream"),
+        options=scenario.options | {"subscribe": "sse"},
+        base=scenario.name,
+    )
+
+
+# Where it takes no more than seconds, the warm-up fills the history of 500 events a tenant, so that forgetting is paid
+# for in what is measured. It does not in `many` and `latency`.
+FAN_OUT = Scenario(
+    "fan-out",
+    "1 tenant, 1,000 WebSockets, one event in flight",
+    COST + RATE,
+    load(1, 1000, 1, events=600, warmup=500, depth=1),
+)
+FAN_OUT_64 = Scenario(
+    "fan-out-64",
+    "1 tenant, 1,000 WebSockets, 64 events in flight",
+    COST + RATE,
+    load(1, 1000, 1, events=8000, warmup=800, depth=64),
+    peers_part=8,
+)
+MANY = Scenario(
+    "many",
+    "1,000 tenants of 1 WebSocket, 16 publishers with one event in flight each",
+    COST + RATE,
+    load(1000, 1000, 16, events=80000, warmup=16000, depth=1),
+)
+MANY_16 = Scenario(
+    "many-16",
+    "1,000 tenants of 1 WebSocket, 16 publishers with 16 events in flight each",
+    COST + RATE,
+    load(1000, 1000, 16, events=160000, warmup=32000, depth=16),
+)
+PUBLISH = Scenario(
+    "publish",
+    "4 tenants without subscribers, 4 connections with 32 requests in flight each",
+    ("cpu_event", "cpu_event_floors", "events_s"),
+    load(4, 0, 4, events=400000, warmup=20000, depth=32),
+)
+PUBLISH_WS = dataclasses.replace(
+    PUBLISH,
+    name="publish-ws",
+    about="4 tenants, 4 WebSockets with 32 events in flight each, which get them too",
+    options=PUBLISH.options | {"publish": "ws"},
+)
+LATENCY_10K = Scenario(
+    "latency",
+    "100 tenants of 100 WebSockets, 200 events/s whatever happens",
+    LATENCY + COST,
+    load(100, 10000, 4, events=1000, warmup=200, rate=200, sources=4),
+    workers=None,
+)
+ONE_TO_ONE = Scenario(
+    "one-to-one",
+    "1 publisher, 1 WebSocket, one event in flight",
+    ("deliver_p50", "deliver_p99", "ack_p50", "ack_p99"),
+    load(1, 1, 1, events=20000, warmup=2000, depth=1),
+    workers=None,
+)
+IDLE = Scenario(
+    "idle",
+    "100 tenants of 100 WebSockets that connect, 64 at a time, and stay idle",
+    CONNECTIONS,
+    {"subscribe": "ws", "tenants": 100, "sockets": 10000, "sources": 4, "hold": 1},
+    mode="idle",
+)
+IDLE_TENANTS = dataclasses.replace(
+    PUBLISH,
+    name="idle-tenants",
+    about="as publish, with 100,000 more tenants that have neither events nor subscribers",
+    figures=("tenant_memory", "cpu_event", "events_s"),
+    registered=100000,
+    base="publish",
+    alone=True,
+)
+PACED = Scenario(
+    "paced",
+    "1 tenant, 1,000 WebSockets, 50 events/s whatever happens",
+    COST + ("deliver_p50", "deliver_p99"),
+    load(1, 1000, 1, events=200, warmup=50, rate=50),
+    alone=True,
+)
+PACED_2 = dataclasses.replace(PACED, name="paced-2", about="as paced, two workers", workers=2, base="paced")
+FAN_OUT_64_2 = dataclasses.replace(
+    FAN_OUT_64, name="fan-out-64-2", about="as fan-out-64, two workers", workers=2, base="fan-out-64", alone=True
+)
+READERS = Scenario(
+    "readers",
+    "1 tenant, 500 WebSockets, 64 events in flight",
+    ("deliver_p50", "deliver_p99", "growth"),
+    load(1, 500, 1, events=50000, warmup=500, depth=64),
+    alone=True,
+)
+STALLED = dataclasses.replace(
+    READERS,
+    name="stalled",
+    about="as readers, and 200 WebSockets more that never read",
+    options=READERS.options | {"stalled": 200},
+    base="readers",
+)
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        FAN_OUT,
+        over_sse(FAN_OUT),
+        FAN_OUT_64,
+        over_sse(FAN_OUT_64),
+        FAN_OUT_64_2,
+        MANY,
+        over_sse(MANY),
+        MANY_16,
+        over_sse(MANY_16),
+        PUBLISH,
+        IDLE_TENANTS,
+        PUBLISH_WS,
+        LATENCY_10K,
+        over_sse(LATENCY_10K),
+        ONE_TO_ONE,
+        IDLE,
+        over_sse(IDLE),
+        PACED,
+        PACED_2,
+        READERS,
+        STALLED,
+    )
+}
+
+
+def groups(names: list[str]) -> list[list[Scenario]]:
+    """The scenarios of these names, and those that they are compared with, in groups that are run in turns."""
+    wanted = set(names) | {SCENARIOS[name].base for name in names}
+    found: dict[str, list[Scenario]] = {}
+    for name, scenario in SCENARIOS.items():
+        if name in wanted:
+            found.setdefault(scenario.base or name, []).append(scenario)
+    return list(found.values())

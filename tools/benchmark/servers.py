@@ -1,0 +1,187 @@
+"""The servers that are measured, each a child process on a free loopback port."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = ROOT / "build"
+PEERS = Path(__file__).resolve().parent / "peers"
+PATIENCE = 20.0  # seconds that a server may take to listen, or to end
+LISTENING = re.compile(r"listening on \S*:(\d+)")
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class ServerError(Exception):
+    """A server that did not start, or did not end as it should."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is to be started: in a folder of its own, with Carillon's number of workers."""
+
+    folder: Path
+    workers: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A server, what it can do, and its command and port; port 0 where it prints the one it has taken."""
+
+    dialect: str
+    subscribe: frozenset[str]
+    publish: frozenset[str]
+    command: Callable[[Start], tuple[list[str], int]]
+    processes: int = 1  # that it consists of
+
+    def can(self, subscribe: str, publish: str) -> bool:
+        return subscribe in self.subscribe and publish in self.publish
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that listens."""
+
+    port: int
+    pids: list[int]
+
+
+def carillon(start: Start) -> tuple[list[str], int]:
+    command = [str(BUILD / "carillon"), "--port", "0", "--threads", str(start.workers), "--store", "memory:"]
+    return command + ["--auto-tenants", "--max-tenants", "200000", "--log-level", "warn"], 0
+
+
+def node(name: str) -> Callable[[Start], tuple[list[str], int]]:
+    return lambda start: (["node", str(PEERS / name / "server.mjs")], 0)
+
+
+def nginx_root() -> Path:
+    """Where Debian's nginx and its modules are: unpacked by tools/bench, or installed."""
+    unpacked = BUILD / "bench" / "nchan"
+    return unpacked if (unpacked / "usr/sbin/nginx").exists() else Path("/")
+
+
+def nchan(start: Start) -> tuple[list[str], int]:
+    root, port = nginx_root(), free_port()
+    text = (PEERS / "nchan" / "nginx.conf").read_text(encoding="utf-8")
+    text = text.replace("@MODULE@", str(root / "usr/lib/nginx/modules/ngx_nchan_module.so"))
+    text = text.replace("@FOLDER@", str(start.folder)).replace("@PORT@", str(port))
+    config = start.folder / "nginx.conf"
+    config.write_text(text, encoding="utf-8")
+    return [str(root / "usr/sbin/nginx"), "-p", str(start.folder), "-c", str(config), "-e", "stderr"], port
+
+
+KINDS: dict[str, Kind] = {
+    "carillon": Kind("carillon", frozenset({"ws", "sse"}), frozenset({"http", "ws"}), carillon),
+    "ws": Kind("carillon", frozenset({"ws"}), frozenset({"http", "ws"}), node("ws")),
+    "socket.io": Kind("socketio", frozenset({"ws"}), frozenset({"http", "ws"}), node("socketio")),
+    "nchan": Kind("nchan", frozenset({"ws", "sse"}), frozenset({"http"}), nchan, processes=2),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without what Carillon would take for flags."""
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("CARILLON_") and key not in ("PORT", "CORS_ORIGIN")
+    }
+
+
+def end_with_parent() -> None:
+    """In the child before exec: it is told to end when the benchmark does, however that ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def wait_for_port(child: subprocess.Popen[bytes], port: int, log: Path) -> int:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if child.poll() is not None:
+            raise ServerError(f"it ended with {child.returncode} before it listened: {tail(log)}")
+        found = LISTENING.search(log.read_text(errors="replace"))
+        if found:
+            return int(found[1])
+        if port and accepts(port):
+            return port
+        time.sleep(0.02)
+    raise ServerError(f"it does not listen: {tail(log)}")
+
+
+def tail(log: Path) -> str:
+    """The last line that the server wrote."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it wrote nothing"
+
+
+def family(pid: int, size: int) -> list[int]:
+    """The process and its children, as soon as they are that many."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        if len(children.split()) >= size - 1:
+            return [pid, *map(int, children.split())]
+        time.sleep(0.02)
+    raise ServerError(f"it has fewer than {size} processes")
+
+
+def stop(child: subprocess.Popen[bytes], log: Path) -> None:
+    child.send_signal(signal.SIGTERM)
+    try:
+        code = child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise ServerError("it did not end in time") from None
+    if code not in (0, -signal.SIGTERM):
+        raise ServerError(f"it ended with {code}: {tail(log)}")
+
+
+@contextlib.contextmanager
+def running(kind: Kind, workers: int) -> Iterator[Server]:
+    """A fresh server for the length of a `with` block."""
+    with tempfile.TemporaryDirectory(prefix="carillon-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # nginx reads its folder as another user
+        command, port = kind.command(Start(folder, workers))
+        log = folder / "log"
+        with log.open("wb") as out:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment(),
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        try:
+            port = wait_for_port(child, port, log)
+            yield Server(port, family(child.pid, kind.processes))
+            stop(child, log)
+        finally:
+            if child.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)  # the group is the server's alone: start_new_session
+                child.wait()
