@@ -1,0 +1,383 @@
+"""The benchmark: carillon-load against the real server and against one that lies, and what the report makes of it."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness import GUID, Server, program
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "benchmark"))
+
+import charts  # noqa: E402
+from figures import FIGURES, refusal, summarise  # noqa: E402
+from scenarios import SCENARIOS, groups  # noqa: E402
+from table import Report, aligned, number  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server() as s:
+        yield s
+
+
+def ask(mode, *flags):
+    """carillon-load's exit code and document."""
+    command = [program("CARILLON_LOAD_BIN"), mode, *map(str, flags)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.stdout, done.stderr.decode()
+    answer = json.loads(done.stdout)
+    assert (done.returncode == 0) == answer["ok"] == (not answer["faults"]), answer
+    return done.returncode, answer
+
+
+def run_load(port, *flags, subscribe="ws", publish="http", tenants=2, sockets=6, publishers=2, depth=4):
+    return ask(
+        "run",
+        "--target",
+        f"127.0.0.1:{port}",
+        "--dialect",
+        "carillon",
+        "--subscribe",
+        subscribe,
+        "--publish",
+        publish,
+        "--tenants",
+        tenants,
+        "--sockets",
+        sockets,
+        "--publishers",
+        publishers,
+        "--events",
+        200,
+        "--warmup",
+        20,
+        "--timeout",
+        20,
+        *(("--depth", depth) if depth else ()),
+        *flags,
+    )
+
+
+# Against the real server
+
+
+@pytest.mark.parametrize("publish", ["http", "ws"])
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+@pytest.mark.parametrize("depth", [1, 16])
+def test_closed_loop(server, subscribe, publish, depth):
+    code, answer = run_load(
+        server.port, "--pids", server.process.pid, subscribe=subscribe, publish=publish, depth=depth
+    )
+    assert code == 0, answer["faults"]
+    assert answer["events"] == 200
+    assert answer["deliveries"] == 200 * (3 if publish == "http" else 4)
+    assert answer["server_cpu_us_per_delivery"] > 0 and answer["frame_bytes"] > 100
+    assert answer["memory"]["rss_start"] > 0
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+def test_open_loop(server, subscribe):
+    code, answer = run_load(server.port, "--rate", 1000, subscribe=subscribe, depth=None)
+    assert code == 0, answer["faults"]
+    assert answer["deliver_us"]["count"] == 600 and answer["ack_us"]["count"] == 200
+
+
+def test_threads_and_sources(server):
+    code, answer = run_load(server.port, "--threads", 2, "--sources", 3)
+    assert code == 0, answer["faults"]
+
+
+@pytest.mark.parametrize("publish", ["http", "ws"])
+def test_without_subscribers(server, publish):
+    code, answer = run_load(server.port, publish=publish, sockets=0)
+    assert code == 0, answer["faults"]
+    assert answer["events"] == 200 and answer["deliveries"] == (0 if publish == "http" else 200)
+
+
+def test_stalled_readers_are_not_waited_for(server):
+    code, answer = run_load(server.port, "--stalled", 3)
+    assert code == 0, answer["faults"]
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+def test_idle(server, subscribe):
+    code, answer = ask(
+        "idle",
+        "--target",
+        f"127.0.0.1:{server.port}",
+        "--dialect",
+        "carillon",
+        "--subscribe",
+        subscribe,
+        "--tenants",
+        3,
+        "--sockets",
+        30,
+        "--hold",
+        0.1,
+        "--pids",
+        server.process.pid,
+    )
+    assert code == 0, answer["faults"]
+    assert answer["connects"]["count"] == 30 and "user_bytes_per_connection" in answer["memory"]
+
+
+def test_floor():
+    code, answer = ask("floor", "--sockets", 10, "--rounds", 5, "--batch", "1,4")
+    assert code == 0, answer["faults"]
+    assert set(answer["send_us"]) == set(answer["event_us"]) == {"1", "4"}
+
+
+def test_only_this_machine_is_a_target():
+    command = [program("CARILLON_LOAD_BIN"), "run", "--target", "192.0.2.1:80", "--dialect", "carillon"]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20).returncode == 2
+
+
+# Against a server that lies
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Liar:
+    """As little of Carillon as carillon-load asks for, with a lie about one event of tenant t0."""
+
+    VICTIM, LAST = 30, 110
+
+    def __init__(self, lie):
+        self.lie, self.feeds, self.counts, self.held = lie, {}, {}, None
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        start = asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.listener = asyncio.run_coroutine_threadsafe(start, self.loop).result(20)
+        self.port = self.listener.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self.finish(), self.loop).result(20)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(20)
+        self.loop.close()
+
+    async def finish(self):
+        self.listener.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def serve(self, reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                line, *fields = head.decode().strip().split("\r\n")
+                headers = {key.lower(): value for key, value in (field.split(": ", 1) for field in fields)}
+                if line.startswith("GET "):
+                    await self.subscribe(line.split()[1], headers, reader, writer)
+                    return
+                body = json.loads(await reader.readexactly(int(headers["content-length"])))
+                writer.write(self.publish(headers["x-tenant-id"], body["message"], self.answer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def subscribe(self, target, headers, reader, writer):
+        tenant = target.partition("tenant=")[2].partition("&")[0]
+        hello = compact({"type": "connection_established", "tenant_id": tenant, "session_id": "s", "seq": 0})
+        if target.startswith("/ws"):
+            key = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+            writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode() + self.text(hello))
+            self.feeds.setdefault(tenant, []).append((writer, self.as_frame))
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
+            writer.write(f"event: connection_established\ndata: {hello}\n\n".encode())
+            self.feeds.setdefault(tenant, []).append((writer, self.as_stream))
+        await reader.read()
+
+    def publish(self, tenant, message, answer):
+        """Delivers an event, or does worse; returns the answer."""
+        count = self.counts[tenant] = self.counts.get(tenant, 0) + 1
+        event = {"id": "e", "tenant_id": tenant, "seq": count, "type": "message", "message": message}
+        victim = tenant == "t0" and count == (self.LAST if self.lie == "drops the last" else self.VICTIM)
+        if victim and self.lie == "refuses":
+            return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+        first, *others = self.feeds.get(tenant, [(None, None)])
+        for feed in others:
+            self.deliver(feed, event)
+        if first[0] and not (victim and self.lie in ("drops", "drops the last", "swaps")):
+            self.deliver(first, event)
+        if victim and self.lie == "doubles":
+            self.deliver(first, event)
+        if victim and self.lie == "leaks":
+            self.deliver(self.feeds["t1"][0], event)
+        if self.held and tenant == "t0":
+            self.deliver(first, self.held)
+            self.held = None
+        if victim and self.lie == "swaps":
+            self.held = event
+        return b"" if victim and self.lie == "never acknowledges" else answer(event)
+
+    def answer(self, event):
+        body = compact(event).encode()
+        return (
+            b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+
+    def deliver(self, feed, event):
+        writer, encode = feed
+        writer.write(encode(event))
+
+    def as_frame(self, event):
+        return self.text(compact({"type": "event_created", "event": event}))
+
+    def as_stream(self, event):
+        return f"id: {event['seq']}\nevent: event_created\ndata: {compact(event)}\n\n".encode()
+
+    @staticmethod
+    def text(payload):
+        data = payload.encode()
+        length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
+        return b"\x81" + length + data
+
+
+LIES = {
+    "drops": "event 31 .* came where 30 was due",
+    "drops the last": "up to 109, and 110 are acknowledged",
+    "doubles": "event 30 .* came twice",
+    "swaps": "event 31 .* came where 30 was due",
+    "leaks": "of t1: an event of t0 came",
+    "refuses": "answered with 503",
+    "never acknowledges": "110 events .* sent, 109 acknowledged",
+}
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+def test_honest(subscribe):
+    with Liar(None) as server:
+        code, answer = run_load(server.port, subscribe=subscribe)
+    assert code == 0, answer["faults"]
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_are_faults(lie, subscribe):
+    with Liar(lie) as server:
+        code, answer = run_load(server.port, "--timeout", 2, subscribe=subscribe, publishers=1)
+    assert code == 1 and re.search(LIES[lie], "\n".join(answer["faults"])), answer["faults"]
+
+
+# What the report makes of it
+
+
+def good_run(cost=4.0, rate=0, **changes):
+    load = {
+        "mode": "run",
+        "ok": True,
+        "faults": [],
+        "config": {"rate": rate},
+        "server_cpu_us_per_delivery": cost,
+        "deliveries_per_second": 1000.0,
+        "deliver_us": {"p50": 100.0, "p99": 200.0, "p999": 300.0},
+        "load": {"limited": False, "why": ""},
+        "frame_bytes": 330,
+    }
+    return {"faults": [], "load": load | changes, "floor": {"ok": True, "event_us": {"1": 4.0}}}
+
+
+LIMITED = {"load": {"limited": True, "why": "thread 0 had no rest"}}
+FAILED = {"ok": False, "faults": ["socket 3 misses an event"]}
+
+
+def results(**servers):
+    entries = [{"scenario": "fan-out", "server": name, "workers": 1, "runs": runs} for name, runs in servers.items()]
+    return {"machine": {"cores": "2"}, "settings": {"runs": 3, "quick": False}, "results": entries}
+
+
+def cells(document, figure):
+    rows = {tuple(row[:3]): row[3:] for row in Report(document).rows()}
+    return rows["fan-out", "1", figure]
+
+
+def test_median_and_spread():
+    summary = summarise(FIGURES["cpu_delivery"], [good_run(5.0), good_run(3.0), good_run(4.2)])
+    assert (summary.median, summary.least, summary.most, summary.refused) == (4.2, 3.0, 5.0, None)
+    assert summarise(FIGURES["cpu_floors"], [good_run(6.0)]).median == 1.5
+
+
+def test_a_failed_run_takes_every_figure_with_it():
+    runs = [good_run(), good_run(**FAILED), good_run()]
+    for key in SCENARIOS["fan-out"].figures:
+        assert "misses an event" in summarise(FIGURES[key], runs).refused
+    document = results(carillon=runs)
+    assert cells(document, "server CPU per delivery, µs")[0] == "— (1)"
+    assert "1. fan-out, carillon: run 2: a check failed: socket 3 misses an event" in Report(document).text()
+
+
+def test_a_limited_run_keeps_the_cost_in_a_closed_loop_only():
+    cost, rate = FIGURES["cpu_delivery"], FIGURES["deliveries_s"]
+    assert refusal(cost, good_run(**LIMITED)) is None
+    assert "no rest" in refusal(rate, good_run(**LIMITED))
+    assert "no rest" in refusal(cost, good_run(rate=200, **LIMITED))
+    assert "no rest" in refusal(FIGURES["deliver_p50"], good_run(rate=200, **LIMITED))
+    assert refusal(cost, good_run(rate=200)) is None
+
+
+def test_what_was_not_reported_is_no_figure():
+    broken = good_run()
+    broken["floor"] = {"ok": False, "faults": ["no memory"]}
+    assert refusal(FIGURES["cpu_floors"], broken) and refusal(FIGURES["cpu_delivery"], broken) is None
+    assert refusal(FIGURES["ack_p50"], good_run()) == "not reported"
+    assert refusal(FIGURES["cpu_delivery"], {"faults": ["carillon: it does not listen"]})
+    assert refusal(FIGURES["cpu_delivery"], {"faults": []})
+    assert summarise(FIGURES["cpu_delivery"], []).refused
+
+
+def test_goals():
+    assert cells(results(carillon=[good_run(4.2)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: met"
+    assert cells(results(carillon=[good_run(5.0)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: missed"
+    assert cells(results(carillon=[good_run(**FAILED)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: unknown"
+    latency = results(carillon=[good_run()], ws=[good_run(deliver_us={"p50": 200.0})])
+    for entry in latency["results"]:
+        entry["scenario"] = "latency"
+    row = next(row for row in Report(latency).rows() if row[2] == "publish to deliver, p50, µs")
+    assert row[3:] == ["100", "200", "≤ 0.65 × ws: met, 0.50"]
+
+
+def test_the_table_stands_straight():
+    assert [number(value) for value in (12345.6, 123.4, 12.34, 1.234, 0.1234)] == [
+        "12,346",
+        "123",
+        "12.3",
+        "1.23",
+        "0.123",
+    ]
+    lines = aligned(["a", "figure"], [["longer", "1 µs"]]).splitlines()
+    assert lines == ["| a      | figure |", "| ------ | ------ |", "| longer | 1 µs   |"]
+
+
+def test_scenarios_come_with_what_they_are_compared_with():
+    assert [[scenario.name for scenario in group] for group in groups(["paced-2"])] == [["paced", "paced-2"]]
+    for scenario in SCENARIOS.values():
+        assert set(scenario.figures) <= set(FIGURES) and (scenario.base is None or scenario.base in SCENARIOS)
+
+
+def test_charts_show_good_figures_only(tmp_path):
+    written = charts.write(results(carillon=[good_run()], ws=[good_run(**FAILED)]), tmp_path)
+    assert [path.name for path in written] == ["cpu.svg"]
+    picture = written[0].read_text()
+    assert "carillon" in picture and ">ws<" not in picture
+    assert "<title" in picture and "<desc" in picture and "prefers-color-scheme: dark" in picture
