@@ -142,13 +142,18 @@ static void move_span(struct car_span *span, struct car_span from, const char *t
     }
 }
 
+void car_http_head_move_line(struct car_http_request *request, struct car_span line, const char *to) {
+    move_span(&request->method, line, to);
+    move_span(&request->target, line, to);
+    move_span(&request->path, line, to);
+    move_span(&request->query, line, to);
+    move_span(&request->host, line, to);
+}
+
 void car_http_head_move(struct http_head *head, struct car_span section, const char *to) {
-    struct car_http_request *r = &head->request;
-    struct car_span *spans[] = {&r->method, &r->target, &r->path, &r->query, &r->host};
-    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
-        move_span(spans[i], section, to);
-    }
-    for (size_t i = 0; i < r->header_count; i++) {
+    /* Host lies in the section, if not in its first line. */
+    car_http_head_move_line(&head->request, section, to);
+    for (size_t i = 0; i < head->request.header_count; i++) {
         move_span(&head->headers[i].name, section, to);
         move_span(&head->headers[i].value, section, to);
     }

@@ -23,6 +23,17 @@ struct http_head {
 int car_http_head_read(struct http_head *head, const struct car_http_limits *limits, const struct http_guard *guard,
                        struct car_span section, const char **why);
 
+/*
+ * Reads the section at the front of `in` by means of the one that the head was read from, `last`, whose message has
+ * been delivered. Returns its length where it is whole and the same but for values that do not matter to this codec. 0
+ * where it is not: the head is then good for nothing but car_http_head_read.
+ */
+size_t car_http_head_repeat(struct http_head *head, const struct car_http_limits *limits, struct car_span last,
+                            struct car_span in);
+
+/* The request line has been copied to `to`: makes the spans that lie in it point there. */
+void car_http_head_move_line(struct car_http_request *request, struct car_span line, const char *to);
+
 /* The section it was read from has been copied to `to`: makes all spans point there. */
 void car_http_head_move(struct http_head *head, struct car_span section, const char *to);
 

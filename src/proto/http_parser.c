@@ -32,6 +32,7 @@ struct car_http_parser {
     struct http_head head;  /* meaningful from on_headers on */
     struct car_buf section; /* what earlier feeds brought of the head */
     struct car_span lent;   /* the head, where it lies in this feed's input and not in `section` */
+    struct car_span last;   /* between messages: the head of the one before, where it lies in this feed's input */
 
     struct http_chunk chunk;
     uint64_t left;         /* of a body with a Content-Length */
@@ -58,6 +59,7 @@ struct car_http_parser *car_http_parser_new(const struct car_http_limits *limits
 static void drop_message(struct car_http_parser *p) {
     car_buf_free(&p->section);
     car_buf_free(&p->body);
+    p->last = p->lent;
     p->lent = p->whole = (struct car_span){0};
 }
 
@@ -118,14 +120,9 @@ static bool deliver(struct car_http_parser *p) {
     return more && !upgrade;
 }
 
-/* The section is whole: reads what is in it. */
-static int begin_message(struct car_http_parser *p, struct car_span section) {
-    const char *why = NULL;
-    int status = car_http_head_read(&p->head, &p->limits, &p->guard, section, &why);
-    if (status != 0) {
-        return refuse(p, status, why);
-    }
-    status = p->callbacks.on_headers ? p->callbacks.on_headers(p->user, &p->head.request) : 0;
+/* The head has been read. */
+static int begin_message(struct car_http_parser *p) {
+    int status = p->callbacks.on_headers ? p->callbacks.on_headers(p->user, &p->head.request) : 0;
     if (status != 0) {
         return refuse(p, status, "the request was refused");
     }
@@ -138,7 +135,23 @@ static int begin_message(struct car_http_parser *p, struct car_span section) {
     return 0;
 }
 
+/* The section is whole: reads what is in it. */
+static int read_head(struct car_http_parser *p, struct car_span section) {
+    const char *why = NULL;
+    int status = car_http_head_read(&p->head, &p->limits, &p->guard, section, &why);
+    return status == 0 ? begin_message(p) : refuse(p, status, why);
+}
+
 static int feed_head(struct car_http_parser *p, struct car_span in, size_t *taken) {
+    if (p->last.len > 0) {
+        struct car_span last = p->last;
+        p->last = (struct car_span){0};
+        *taken = car_http_head_repeat(&p->head, &p->limits, last, in);
+        if (*taken > 0) {
+            p->lent = car_span_of(in.ptr, *taken);
+            return begin_message(p);
+        }
+    }
     size_t skipped = 0;
     const char *why = NULL;
     int result = car_http_guard_scan(&p->guard, &p->limits, in, &skipped, taken, &why);
@@ -148,13 +161,13 @@ static int feed_head(struct car_http_parser *p, struct car_span in, size_t *take
     struct car_span piece = car_span_of(in.ptr + skipped, *taken - skipped);
     if (result == HTTP_GUARD_WHOLE && p->section.len == 0) {
         p->lent = piece;
-        return begin_message(p, piece);
+        return read_head(p, piece);
     }
     car_buf_span(&p->section, piece);
     if (p->section.failed) {
         return out_of_memory(p);
     }
-    return result == HTTP_GUARD_WHOLE ? begin_message(p, car_buf_view(&p->section)) : 0;
+    return result == HTTP_GUARD_WHOLE ? read_head(p, car_buf_view(&p->section)) : 0;
 }
 
 static int feed_length(struct car_http_parser *p, struct car_span in, size_t *taken, bool *whole) {
@@ -233,6 +246,7 @@ int car_http_parser_feed(struct car_http_parser *p, const char *bytes, size_t le
     if (car_http_parser_stage(p) != CAR_HTTP_BODY) {
         car_http_head_free(&p->head);
     }
+    p->last = (struct car_span){0};
     *consumed = at;
     *why = p->why;
     return p->status;

@@ -29,6 +29,19 @@ static void check(const struct http_trace_run *run, struct car_span input, uint6
     car_buf_free(&cut);
 }
 
+/* The input twice in a row, the second time with one byte of it another one: what follows its like may be read by means
+ * of that. */
+static void check_twice(const struct http_trace_run *run, struct car_span input, uint64_t seed) {
+    struct car_buf twice = CAR_BUF_INIT;
+    car_buf_span(&twice, input);
+    car_buf_span(&twice, input);
+    if (input.len > 0 && !twice.failed) {
+        twice.data[input.len + seed % input.len] = (char)(seed >> 32);
+    }
+    check(run, car_buf_view(&twice), seed);
+    car_buf_free(&twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -38,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct car_span input = car_span_of((const char *)data, size);
     check(&(struct http_trace_run){.limits = NULL}, input, seed);
+    check_twice(&(struct http_trace_run){.limits = NULL}, input, seed);
     check(&(struct http_trace_run){.limits = &SMALL, .stop = true}, input, seed);
     return 0;
 }
