@@ -8,9 +8,8 @@
 
 enum { FIRST_CAP = 64 };
 
-void car_buf_free(struct car_buf *b) {
+void car_buf_release(struct car_buf *b) {
     free(b->data);
-    *b = CAR_BUF_INIT;
 }
 
 static int fail(struct car_buf *b) {

@@ -65,7 +65,7 @@ static bool is_named(struct car_span raw, const char *name) {
     return name[i] == '\0';
 }
 
-int car_http_param_next(struct car_span *rest, const char *name, struct car_buf *out) {
+int car_http_param_find(struct car_span *rest, const char *name, struct car_buf *out) {
     struct car_span raw_name;
     struct car_span raw_value;
     while (car_http_pair_next(rest, &raw_name, &raw_value)) {
@@ -74,8 +74,4 @@ int car_http_param_next(struct car_span *rest, const char *name, struct car_buf 
         }
     }
     return CAR_ENOENT;
-}
-
-int car_http_param(struct car_span query, const char *name, struct car_buf *out) {
-    return car_http_param_next(&query, name, out);
 }

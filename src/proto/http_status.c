@@ -2,69 +2,82 @@
 
 #include <time.h>
 
-const char *car_http_status_text(int status) {
-    /* Ascending: RFC 9110, section 15; 428, 429, 431 and 511: RFC 6585. */
-    static const struct {
-        int status;
-        const char *text;
-    } texts[] = {
-        {100, "Continue"},
-        {101, "Switching Protocols"},
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {206, "Partial Content"},
-        {301, "Moved Permanently"},
-        {302, "Found"},
-        {303, "See Other"},
-        {304, "Not Modified"},
-        {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {406, "Not Acceptable"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {410, "Gone"},
-        {411, "Length Required"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {416, "Range Not Satisfiable"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {422, "Unprocessable Content"},
-        {426, "Upgrade Required"},
-        {428, "Precondition Required"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {502, "Bad Gateway"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-        {507, "Insufficient Storage"},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        if (texts[i].status == status) {
-            return texts[i].text;
+struct status {
+    int code;
+    const char *text;
+    struct car_span line;
+};
+
+#define STATUS(code, text)                                                                                             \
+    { code, text, CAR_SPAN_INIT("HTTP/1.1 " #code " " text "\r\n") }
+
+/* RFC 9110, section 15; 428, 429, 431 and 511: RFC 6585. */
+static const struct status STATUSES[] = {
+    STATUS(100, "Continue"),
+    STATUS(101, "Switching Protocols"),
+    STATUS(200, "OK"),
+    STATUS(201, "Created"),
+    STATUS(202, "Accepted"),
+    STATUS(204, "No Content"),
+    STATUS(206, "Partial Content"),
+    STATUS(301, "Moved Permanently"),
+    STATUS(302, "Found"),
+    STATUS(303, "See Other"),
+    STATUS(304, "Not Modified"),
+    STATUS(307, "Temporary Redirect"),
+    STATUS(308, "Permanent Redirect"),
+    STATUS(400, "Bad Request"),
+    STATUS(401, "Unauthorized"),
+    STATUS(403, "Forbidden"),
+    STATUS(404, "Not Found"),
+    STATUS(405, "Method Not Allowed"),
+    STATUS(406, "Not Acceptable"),
+    STATUS(408, "Request Timeout"),
+    STATUS(409, "Conflict"),
+    STATUS(410, "Gone"),
+    STATUS(411, "Length Required"),
+    STATUS(412, "Precondition Failed"),
+    STATUS(413, "Content Too Large"),
+    STATUS(414, "URI Too Long"),
+    STATUS(415, "Unsupported Media Type"),
+    STATUS(416, "Range Not Satisfiable"),
+    STATUS(417, "Expectation Failed"),
+    STATUS(421, "Misdirected Request"),
+    STATUS(422, "Unprocessable Content"),
+    STATUS(426, "Upgrade Required"),
+    STATUS(428, "Precondition Required"),
+    STATUS(429, "Too Many Requests"),
+    STATUS(431, "Request Header Fields Too Large"),
+    STATUS(500, "Internal Server Error"),
+    STATUS(501, "Not Implemented"),
+    STATUS(502, "Bad Gateway"),
+    STATUS(503, "Service Unavailable"),
+    STATUS(504, "Gateway Timeout"),
+    STATUS(505, "HTTP Version Not Supported"),
+    STATUS(507, "Insufficient Storage"),
+};
+
+static const struct status *find(int code) {
+    for (size_t i = 0; i < sizeof STATUSES / sizeof *STATUSES; i++) {
+        if (STATUSES[i].code == code) {
+            return &STATUSES[i];
         }
     }
-    return "Unknown";
+    return NULL;
+}
+
+const char *car_http_status_text(int status) {
+    const struct status *found = find(status);
+    return found ? found->text : "Unknown";
 }
 
 void car_http_status_line(struct car_buf *out, int status) {
-    CAR_BUF_LIT(out, "HTTP/1.1 ");
-    car_buf_u64(out, (uint64_t)status);
-    car_buf_char(out, ' ');
-    car_buf_span(out, car_span_cstr(car_http_status_text(status)));
-    CAR_BUF_LIT(out, "\r\n");
+    const struct status *found = find(status);
+    if (found) {
+        car_buf_span(out, found->line);
+    } else {
+        car_buf_printf(out, "HTTP/1.1 %d Unknown\r\n", status);
+    }
 }
 
 static void put_digits(char *out, int value, int width) {

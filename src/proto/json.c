@@ -4,8 +4,6 @@
 #include "json_chars.h"
 #include "json_scan.h"
 
-static const struct car_json_value ABSENT = {.kind = CAR_JSON_ABSENT};
-
 /* Whether the body of a literal that has escapes stands for `name`. */
 static bool decodes_to(struct car_span body, const char *name) {
     const char *p = body.ptr;
@@ -23,10 +21,7 @@ static bool decodes_to(struct car_span body, const char *name) {
 }
 
 /* An unescaped body has no NUL in it, so a shorter name stops the comparison. */
-static bool is_named(struct car_span body, bool escaped, const char *name) {
-    if (escaped) {
-        return decodes_to(body, name);
-    }
+static inline bool is_named(struct car_span body, const char *name) {
     size_t same = 0;
     while (same < body.len && name[same] == body.ptr[same]) {
         same++;
@@ -39,6 +34,17 @@ struct pick {
     size_t count;
     unsigned depth; /* of the deepest member so far */
 };
+
+/* The value of a member with that name, to those who want it. Most names differ in their first byte. */
+static void give(struct pick *pick, struct car_span body, bool escaped, const struct car_json_value *value) {
+    char first = body.len > 0 ? *body.ptr : '\0';
+    for (size_t i = 0; i < pick->count; i++) {
+        const char *name = pick->wanted[i].name;
+        if (escaped ? decodes_to(body, name) : *name == first && is_named(body, name)) {
+            pick->wanted[i].value = *value;
+        }
+    }
+}
 
 /* One member of the object at the top; *p stands where its name has to be, and is moved behind its value. */
 static int pick_member(const char **p, const char *end, struct pick *pick) {
@@ -63,13 +69,7 @@ static int pick_member(const char **p, const char *end, struct pick *pick) {
         return err;
     }
     pick->depth = value.depth > pick->depth ? value.depth : pick->depth;
-    char first = body.len > 0 ? *body.ptr : '\0';
-    for (size_t i = 0; i < pick->count; i++) {
-        struct car_json_member *m = &pick->wanted[i];
-        if ((*m->name == first || escaped) && is_named(body, escaped, m->name)) {
-            m->value = value;
-        }
-    }
+    give(pick, body, escaped, &value);
     *p = at;
     return CAR_OK;
 }
@@ -123,7 +123,7 @@ static int pick_any(struct car_span text, struct pick *pick, struct car_json_val
 
 static void forget(struct car_json_member *wanted, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        wanted[i].value = ABSENT;
+        wanted[i].value = (struct car_json_value){0};
     }
 }
 
@@ -136,7 +136,7 @@ int car_json_pick(struct car_span text, struct car_json_member *wanted, size_t c
         forget(wanted, count);
     }
     if (whole) {
-        *whole = err == CAR_OK ? value : ABSENT;
+        *whole = err == CAR_OK ? value : (struct car_json_value){0};
     }
     return err;
 }

@@ -250,32 +250,38 @@ static int scan_nested(const char **p, const char *end, struct levels *l) {
     return CAR_OK;
 }
 
+/* Apart from json_scan_value, so that a scalar does not pay for the levels' room on the stack. */
+static __attribute__((noinline)) int scan_container(const char **p, const char *end, struct car_json_value *value) {
+    struct levels l;
+    l.words = l.at_hand;
+    l.cap = LEVELS_AT_HAND;
+    l.depth = 0;
+    l.deepest = 0;
+    value->kind = **p == '[' ? CAR_JSON_ARRAY : CAR_JSON_OBJECT;
+    int err = scan_nested(p, end, &l);
+    if (l.words != l.at_hand) {
+        free(l.words);
+    }
+    value->depth = l.deepest < UINT32_MAX ? (unsigned)l.deepest : UINT32_MAX;
+    return err;
+}
+
 int json_scan_value(const char **p, const char *end, struct car_json_value *value) {
     const char *begin = *p;
     if (begin == end) {
         return CAR_EPROTO;
     }
-    value->depth = 0;
-    if (*begin != '[' && *begin != '{') {
+    if (*begin == '[' || *begin == '{') {
+        int err = scan_container(p, end, value);
+        if (err != CAR_OK) {
+            return err;
+        }
+    } else {
+        value->depth = 0;
         *p = scan_scalar(begin, end, &value->kind);
         if (!*p) {
             return CAR_EPROTO;
         }
-    } else {
-        struct levels l;
-        l.words = l.at_hand;
-        l.cap = LEVELS_AT_HAND;
-        l.depth = 0;
-        l.deepest = 0;
-        int err = scan_nested(p, end, &l);
-        if (l.words != l.at_hand) {
-            free(l.words);
-        }
-        if (err != CAR_OK) {
-            return err;
-        }
-        value->kind = *begin == '[' ? CAR_JSON_ARRAY : CAR_JSON_OBJECT;
-        value->depth = l.deepest < UINT32_MAX ? (unsigned)l.deepest : UINT32_MAX;
     }
     value->raw = car_span_of(begin, (size_t)(*p - begin));
     return CAR_OK;

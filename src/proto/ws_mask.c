@@ -6,7 +6,7 @@
 
 typedef uint64_t words16 __attribute__((vector_size(16)));
 
-/* Bytes 0 to 3 of a half word in memory are the mask, whatever the byte order: nothing here looks into them. */
+/* Bytes 0 to 3 of a half word in memory are the mask, in either byte order. */
 static uint32_t half_of(const void *p) {
     uint32_t half;
     memcpy(&half, p, sizeof half);
@@ -35,16 +35,13 @@ void car_ws_unmask(char *data, size_t len, uint8_t mask[4]) {
         memcpy(at, &half, sizeof half);
         at += 4;
     }
-    size_t tail = len & 3;
-    if (tail == 0) {
-        return;
+    unsigned tail = len & 3;
+    if (tail > 0) {
+        uint32_t turning = le32toh(mask4);
+        for (unsigned i = 0; i < tail; i++) {
+            at[i] = (char)((uint8_t)at[i] ^ (uint8_t)(turning >> 8 * i));
+        }
+        turning = htole32(turning >> 8 * tail | turning << (32 - 8 * tail));
+        memcpy(mask, &turning, sizeof turning);
     }
-    uint8_t turned[4];
-    for (size_t i = 0; i < 4; i++) {
-        turned[i] = mask[(tail + i) & 3];
-    }
-    for (size_t i = 0; i < tail; i++) {
-        at[i] = (char)((uint8_t)at[i] ^ mask[i]);
-    }
-    memcpy(mask, turned, 4);
 }

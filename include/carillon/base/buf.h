@@ -22,8 +22,16 @@ struct car_buf {
 
 #define CAR_BUF_INIT ((struct car_buf){0})
 
+/* The part of car_buf_free that frees. */
+void car_buf_release(struct car_buf *b);
+
 /* Frees the memory and leaves an empty, usable buffer. */
-void car_buf_free(struct car_buf *b);
+static inline void car_buf_free(struct car_buf *b) {
+    if (b->data) {
+        car_buf_release(b);
+    }
+    *b = CAR_BUF_INIT;
+}
 
 /* The part of car_buf_reserve that allocates. */
 int car_buf_grow(struct car_buf *b, size_t extra);

@@ -105,16 +105,17 @@ static inline unsigned car_bytes16_bits(car_bytes16 marks) {
  * is none. */
 static inline __attribute__((always_inline)) const char *car_bytes16_find(const char *p, const char *end,
                                                                           car_bytes16 (*marks)(car_bytes16)) {
-    for (; end - p >= 16; p += 16) {
+    size_t left = (size_t)(end - p);
+    for (; left >= 16; left -= 16) {
         unsigned bits = car_bytes16_bits(marks(car_bytes16_load(p)));
         if (bits != 0) {
             return p + __builtin_ctz(bits);
         }
+        p += 16;
     }
-    if (p == end) {
+    if (left == 0) {
         return end;
     }
-    size_t left = (size_t)(end - p);
     unsigned bits = car_bytes16_bits(marks(car_bytes16_part(p, left))) | 1U << left;
     return p + __builtin_ctz(bits);
 }

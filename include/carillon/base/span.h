@@ -33,9 +33,12 @@ static inline bool car_span_eq(struct car_span a, struct car_span b) {
 /* Equality without regard to ASCII case, of texts of the same length. */
 bool car_span_folded_eq(const char *a, const char *b, size_t len);
 
-/* Equality without regard to ASCII case. */
+/* Equality without regard to ASCII case. Most texts that differ do so in their length or first byte. */
 static inline bool car_span_ieq(struct car_span a, struct car_span b) {
-    return a.len == b.len && car_span_folded_eq(a.ptr, b.ptr, a.len);
+    if (a.len != b.len || a.len == 0) {
+        return a.len == b.len;
+    }
+    return ((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0 && car_span_folded_eq(a.ptr, b.ptr, a.len);
 }
 
 /* The part of car_span_trim that takes something off. */

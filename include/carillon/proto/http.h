@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/base/err.h"
 #include "carillon/base/span.h"
 
 /*
@@ -95,14 +96,21 @@ static inline bool car_http_header_accepts(const struct car_http_request *req, c
  * decoded. What decodes is any bytes: the caller checks for UTF-8 and NUL where it matters.
  */
 
+/* What the two below do where there is a query. */
+int car_http_param_find(struct car_span *rest, const char *name, struct car_buf *out);
+
+/* As car_http_param, but takes everything up to and including that parameter off *rest: repeat it until CAR_ENOENT for
+ * all values of a repeatable parameter, or to see whether there is more than one. */
+static inline int car_http_param_next(struct car_span *rest, const char *name, struct car_buf *out) {
+    return rest->len > 0 ? car_http_param_find(rest, name, out) : CAR_ENOENT;
+}
+
 /* Appends the decoded value of the first parameter of that name to `out`. CAR_ENOENT where there is none (`out` as it
  * was), CAR_EPROTO for a bad escape in the value (`out` as it was), CAR_ENOMEM. A name without "=" has an empty value.
  */
-int car_http_param(struct car_span query, const char *name, struct car_buf *out);
-
-/* The same, but takes everything up to and including that parameter off *rest: repeat it until CAR_ENOENT for all
- * values of a repeatable parameter, or to see whether there is more than one. */
-int car_http_param_next(struct car_span *rest, const char *name, struct car_buf *out);
+static inline int car_http_param(struct car_span query, const char *name, struct car_buf *out) {
+    return car_http_param_next(&query, name, out);
+}
 
 /* Takes the next pair, not decoded, off *rest; empty pairs ("&&") are passed over. false at the end. A pair without "="
  * has an absent value. */
