@@ -3,8 +3,8 @@
 struct car_span car_http_header_find(const struct car_http_request *req, struct car_span name, size_t *count) {
     struct car_span first = {0};
     size_t n = 0;
-    for (size_t i = 0; i < req->header_count; i++) {
-        const struct car_http_header *header = &req->headers[i];
+    const struct car_http_header *header = req->headers;
+    for (size_t left = req->header_count; left > 0; left--, header++) {
         if (car_span_ieq(header->name, name) && n++ == 0) {
             first = header->value;
         }

@@ -160,7 +160,7 @@ static const char *scan_word(const char *p, const char *end, const char *word, s
 }
 
 /* `p` is before `end`. NULL where no scalar starts there. */
-static const char *scan_scalar(const char *p, const char *end, enum car_json_kind *kind) {
+static inline const char *scan_scalar(const char *p, const char *end, enum car_json_kind *kind) {
     bool escaped;
     switch (*p) {
     case '"':
