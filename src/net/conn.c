@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "carillon/base/blob.h"
-#include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
@@ -204,6 +203,14 @@ static ssize_t send_pieces(const struct car_conn *conn) {
     return sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
 }
 
+/* Has the socket tell when it takes more, which it does from then on. */
+static bool watch_room(struct car_conn *conn) {
+    if (!conn->watches_room) {
+        conn->watches_room = car_watch_room(&conn->worker->watches, &conn->watch) == 0;
+    }
+    return conn->watches_room;
+}
+
 /* Hands as much as possible to the socket. false where it fails. */
 static bool write_out(struct car_conn *conn) {
     while (!car_out_is_empty(&conn->out) && !conn->blocked) {
@@ -215,6 +222,7 @@ static bool write_out(struct car_conn *conn) {
             }
         } else if (errno == EAGAIN) {
             conn->blocked = true;
+            return watch_room(conn);
         } else if (errno != EINTR) {
             return false;
         }
@@ -306,15 +314,16 @@ void car_conn_wake_never(struct car_conn *conn) {
 
 /* Life. */
 
-int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops, struct car_conn **out) {
+struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops) {
     struct car_net_local *local = car_net_local(worker);
     struct car_conn *conn = calloc(1, sizeof *conn);
     if (!conn) {
         close(fd);
-        return CAR_ENOMEM;
+        return NULL;
     }
     conn->ops = ops;
     conn->worker = worker;
+    conn->watch.fd = fd;
     conn->wake_at = UINT64_MAX;
     conn->timer.fire = on_timer;
     conn->turn.run = on_turn;
@@ -325,12 +334,17 @@ int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *
         conn->next->pprev = &conn->next;
     }
     local->conns = conn;
-    *out = conn;
-    int err = car_watch_add(&worker->watches, &conn->watch, fd);
-    if (err) {
+    return conn;
+}
+
+void car_conn_begin(struct car_conn *conn) {
+    /* A client sends its request right behind the handshake: as a rule it is there by now, and need not be waited for.
+     */
+    conn->readable = true;
+    read_in(conn);
+    if (!conn->closing && car_watch_add(&conn->worker->watches, &conn->watch, conn->watch.fd) != 0) {
         car_conn_close(conn);
     }
-    return err;
 }
 
 static void end(struct car_conn *conn) {

@@ -304,17 +304,13 @@ static const struct car_conn_ops OPS = {
 
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     struct car_net *net = car_net_local(worker)->net;
-    struct car_conn *conn = NULL;
-    int err = car_conn_open(worker, fd, &OPS, &conn);
+    struct car_conn *conn = car_conn_open(worker, fd, &OPS);
     if (!conn) {
         atomic_fetch_sub_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
         atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
         return;
     }
     conn->turned_away = over_limit;
-    if (err) {
-        return;
-    }
     struct http *http = calloc(1, sizeof *http);
     struct car_http_limits limits = {.body_bytes = net->max_body};
     conn->proto = http;
@@ -327,4 +323,5 @@ void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
         return;
     }
     car_conn_wake_in(conn, net->request_timeout_ms);
+    car_conn_begin(conn);
 }

@@ -1,6 +1,7 @@
 #include "carillon/net/listener.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -13,13 +14,18 @@
 
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/ring.h"
 #include "carillon/net/http_conn.h"
+#include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
 #define BACKLOG      4096
 #define BATCH        256 /* accepted before the loop looks round */
-#define PAUSE_MS     50  /* after running out of descriptors */
-#define REFUSALS_MAX 256 /* connections over the limit that are answered, not just closed */
+#define THICK        16  /* accepted in a millisecond: more are worth waiting for, to be accepted by the dozen */
+#define NAP_MS       1
+#define STARVED_MS   50          /* after running out of descriptors */
+#define UNSENT_MAX   (128 << 10) /* bytes that wait in the kernel for one connection, beyond what is under way */
+#define REFUSALS_MAX 256         /* connections over the limit that are answered, not just closed */
 
 struct car_listener {
     uv_poll_t poll;
@@ -27,56 +33,75 @@ struct car_listener {
     int open_handles;
     int fd;
     uint16_t port;
-    bool starved; /* out of descriptors, and said so */
+    bool starved;      /* out of descriptors, and said so */
+    uint64_t now;      /* in uv_now's milliseconds */
+    unsigned accepted; /* in that one */
     struct car_listener_config config;
 };
 
-/* An accepted socket on its way to its worker. */
-struct handover {
-    struct car_note note;
-    int fd;
-    bool over_limit;
-};
-
-static void on_handover(struct car_note *note, void *owner) {
-    struct handover *h = (struct handover *)((char *)note - offsetof(struct handover, note));
-    car_http_conn_open(owner, h->fd, h->over_limit);
-    free(h);
+/* A descriptor as a ring of pointers takes it: never NULL. */
+static void *packed(int fd, bool over_limit) {
+    return (void *)(((uintptr_t)(unsigned)fd + 1) << 1 | over_limit);
 }
 
-static struct car_worker *least_busy(const struct car_listener *listener, unsigned *total, unsigned *turned_away) {
-    struct car_worker *best = NULL;
+static void on_arrivals(struct car_note *note, void *owner) {
+    struct car_arrivals *arrivals = (struct car_arrivals *)note; /* its first member */
+    atomic_exchange(&arrivals->posted, false);
+    void *item;
+    while ((item = car_ring_take_spsc(arrivals->ring))) {
+        uintptr_t bits = (uintptr_t)item;
+        car_http_conn_open(owner, (int)((bits >> 1) - 1), bits & 1);
+    }
+}
+
+/* Tells the workers that have been dealt something. */
+static void announce_arrivals(const struct car_listener *listener) {
+    for (unsigned i = 0; i < listener->config.worker_count; i++) {
+        struct car_worker *worker = listener->config.workers[i];
+        struct car_arrivals *arrivals = &car_net_local(worker)->arrivals;
+        if (car_ring_count(arrivals->ring) > 0 && !atomic_exchange(&arrivals->posted, true)) {
+            arrivals->note.run = on_arrivals;
+            car_mailbox_post(&worker->mailbox, &arrivals->note);
+        }
+    }
+}
+
+/* How many connections there are, and which worker has the fewest. */
+struct load {
+    struct car_worker *least_busy;
+    unsigned total;
+    unsigned turned_away; /* of these, over the limit */
+};
+
+static struct load look(const struct car_listener *listener) {
+    struct load load = {0};
     unsigned fewest = UINT32_MAX;
-    *total = *turned_away = 0;
     for (unsigned i = 0; i < listener->config.worker_count; i++) {
         struct car_worker *worker = listener->config.workers[i];
         unsigned n = atomic_load_explicit(&worker->connections, memory_order_relaxed);
-        *total += n;
-        *turned_away += atomic_load_explicit(&worker->turned_away, memory_order_relaxed);
+        load.total += n;
+        load.turned_away += atomic_load_explicit(&worker->turned_away, memory_order_relaxed);
         if (n < fewest) {
             fewest = n;
-            best = worker;
+            load.least_busy = worker;
         }
     }
-    return best;
+    return load;
 }
 
-static void deal(struct car_listener *listener, int fd) {
-    unsigned total;
-    unsigned turned_away;
-    struct car_worker *worker = least_busy(listener, &total, &turned_away);
-    bool over_limit = total >= (uint64_t)listener->config.max_connections + turned_away;
-    struct handover *h = over_limit && turned_away >= REFUSALS_MAX ? NULL : calloc(1, sizeof *h);
-    if (!h) {
+/* The ring has room: the caller has looked, and nobody else puts. */
+static void deal(const struct car_listener *listener, const struct load *load, int fd) {
+    struct car_worker *worker = load->least_busy;
+    bool over_limit = load->total >= (uint64_t)listener->config.max_connections + load->turned_away;
+    if (over_limit && load->turned_away >= REFUSALS_MAX) {
         close(fd);
         return;
     }
-    h->note.run = on_handover;
-    h->fd = fd;
-    h->over_limit = over_limit;
     atomic_fetch_add_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
     atomic_fetch_add_explicit(&worker->connections, 1, memory_order_relaxed);
-    car_mailbox_post(&worker->mailbox, &h->note);
+    bool put = car_ring_put_spsc(car_net_local(worker)->arrivals.ring, packed(fd, over_limit));
+    assert(put);
+    (void)put;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -86,34 +111,62 @@ static void on_pause_over(uv_timer_t *timer) {
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
-/* Connections that exist are served on; those that wait stay in the backlog until a descriptor is free. */
-static void pause_for(struct car_listener *listener, int error) {
+/* Those who want to connect wait in the backlog meanwhile. */
+static void pause_for(struct car_listener *listener, uint64_t ms) {
+    uv_poll_stop(&listener->poll);
+    uv_timer_start(&listener->pause, on_pause_over, ms, 0);
+}
+
+/* Connections that exist are served on, until a descriptor is free. */
+static void starve(struct car_listener *listener, int error) {
     if (!listener->starved) {
         listener->starved = true;
         car_log_warn("cannot accept connections for now: %s", strerror(error));
     }
-    uv_poll_stop(&listener->poll);
-    uv_timer_start(&listener->pause, on_pause_over, PAUSE_MS, 0);
+    pause_for(listener, STARVED_MS);
+}
+
+/* Accepts one. false where there is none, or where it has to wait. */
+static bool accept_one(struct car_listener *listener) {
+    struct load load = look(listener);
+    if (car_ring_count(car_net_local(load.least_busy)->arrivals.ring) >= CAR_ARRIVALS_MAX) {
+        pause_for(listener, NAP_MS);
+        return false;
+    }
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        if (listener->starved) {
+            listener->starved = false;
+            car_log_info("accepting connections again");
+        }
+        deal(listener, &load, fd);
+        return true;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        starve(listener, errno);
+        return false;
+    }
+    /* Else the client has gone already, or a signal came: the next one. */
+    return errno != EAGAIN && errno != EWOULDBLOCK;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
     struct car_listener *listener = poll->data;
+    uint64_t now = uv_now(poll->loop);
     (void)status;
     (void)events;
-    for (int i = 0; i < BATCH; i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            if (listener->starved) {
-                listener->starved = false;
-                car_log_info("accepting connections again");
-            }
-            deal(listener, fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause_for(listener, errno);
-            return;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            return;
-        } /* else the client has gone already, or was interrupted: the next one */
+    if (now != listener->now) {
+        listener->now = now;
+        listener->accepted = 0;
+    }
+    unsigned n = 0;
+    while (n < BATCH && accept_one(listener)) {
+        n++;
+    }
+    listener->accepted += n;
+    announce_arrivals(listener);
+    if (listener->accepted >= THICK && n < BATCH && uv_is_active((uv_handle_t *)poll)) {
+        pause_for(listener, NAP_MS);
     }
 }
 
@@ -123,8 +176,11 @@ static int bind_to(const struct addrinfo *address, int *out) {
         return uv_translate_sys_error(errno);
     }
     int on = 1;
+    int unsent = UNSENT_MAX;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted sockets inherit it */
+    /* Accepted sockets inherit these two. Without the second, the kernel takes megabytes for one that reads slowly. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int err = uv_translate_sys_error(errno);
         close(fd);

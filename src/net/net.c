@@ -4,6 +4,7 @@
 
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
+#include "carillon/feed/ring.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/out.h"
@@ -30,9 +31,10 @@ int car_net_attach(struct car_net *net, struct car_worker *worker) {
     local->worker = worker;
     local->inflater = car_inflater_new();
     local->deflater = car_deflater_new(DEFLATE_LEVEL);
+    local->arrivals.ring = car_ring_new(CAR_ARRIVALS_MAX + 1);
     worker->net = local;
     worker->watches.ready = car_conn_ready;
-    if (!local->inflater || !local->deflater) {
+    if (!local->inflater || !local->deflater || !local->arrivals.ring) {
         car_net_detach(worker);
         return CAR_ENOMEM;
     }
@@ -48,6 +50,7 @@ void car_net_detach(struct car_worker *worker) {
         car_buf_free(&local->scratch);
         car_inflater_free(&local->inflater);
         car_deflater_free(&local->deflater);
+        car_ring_free(&local->arrivals.ring);
         free(local);
     }
 }

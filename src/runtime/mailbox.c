@@ -1,7 +1,10 @@
 #include "carillon/runtime/mailbox.h"
 
-#include <ck_pr.h>
+#include <assert.h>
+#include <errno.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 CK_STACK_CONTAINER(struct car_note, link, note_of)
 
@@ -25,35 +28,53 @@ static bool run_batch(struct car_mailbox *box) {
     return any;
 }
 
-static void on_doorbell(uv_async_t *doorbell) {
-    /* libuv has cleared the doorbell's flag by now. The fence keeps the look into the stack behind that; its partner is
-     * in car_mailbox_post. */
-    ck_pr_fence_memory();
-    run_batch(doorbell->data);
+static void on_bell(uv_poll_t *door, int status, int events) {
+    struct car_mailbox *box = door->data;
+    uint64_t rings;
+    (void)status;
+    (void)events;
+    if (read(box->bell, &rings, sizeof rings) < 0) {
+        return; /* nobody has rung: the note was found without */
+    }
+    atomic_exchange(&box->rung, false); /* partner: car_mailbox_post */
+    run_batch(box);
 }
 
 int car_mailbox_open(struct car_mailbox *box, uv_loop_t *loop, void *owner) {
     ck_stack_init(&box->stack);
+    atomic_init(&box->rung, false);
     box->owner = owner;
-    box->doorbell.data = box;
-    return uv_async_init(loop, &box->doorbell, on_doorbell);
+    box->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (box->bell < 0) {
+        return uv_translate_sys_error(errno);
+    }
+    int err = uv_poll_init(loop, &box->door, box->bell);
+    if (err) {
+        close(box->bell);
+        return err;
+    }
+    box->door.data = box;
+    return uv_poll_start(&box->door, UV_READABLE, on_bell);
 }
 
 void car_mailbox_post(struct car_mailbox *box, struct car_note *note) {
+    static const uint64_t ONE = 1;
     ck_stack_push_upmc(&box->stack, &note->link);
-    /* uv_async_send begins with a relaxed look at the doorbell's flag and does no more where it is up. That look must
-     * not come before the push: the loop could clear the flag and find the stack empty in between, and sleep on the
-     * note. Partner: on_doorbell.
-     *
-     * To skip the doorbell where the box was not empty would save nothing over that look, and would let this note wait
-     * for another thread that was preempted between its push and its ring. */
-    ck_pr_fence_memory();
-    uv_async_send(&box->doorbell);
+    if (!atomic_exchange(&box->rung, true)) { /* partner: on_bell */
+        ssize_t written = write(box->bell, &ONE, sizeof ONE);
+        assert(written == sizeof ONE);
+        (void)written;
+    }
 }
 
 void car_mailbox_close(struct car_mailbox *box) {
     while (run_batch(box)) {
         /* a note may post another one */
     }
-    uv_close((uv_handle_t *)&box->doorbell, NULL);
+    uv_close((uv_handle_t *)&box->door, NULL);
+}
+
+void car_mailbox_free(struct car_mailbox *box) {
+    close(box->bell);
+    box->bell = -1;
 }

@@ -51,8 +51,16 @@ void car_watches_close(struct car_watches *watches) {
     uv_close((uv_handle_t *)&watches->poll, on_closed);
 }
 
+static int control(struct car_watches *watches, int operation, struct car_watch *watch, uint32_t events) {
+    struct epoll_event event = {.events = events | EPOLLRDHUP | EPOLLET, .data = {.ptr = watch}};
+    return epoll_ctl(watches->set, operation, watch->fd, &event) == 0 ? 0 : uv_translate_sys_error(errno);
+}
+
 int car_watch_add(struct car_watches *watches, struct car_watch *watch, int fd) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = watch}};
     watch->fd = fd;
-    return epoll_ctl(watches->set, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : uv_translate_sys_error(errno);
+    return control(watches, EPOLL_CTL_ADD, watch, EPOLLIN);
+}
+
+int car_watch_room(struct car_watches *watches, struct car_watch *watch) {
+    return control(watches, EPOLL_CTL_MOD, watch, EPOLLIN | EPOLLOUT);
 }

@@ -53,6 +53,7 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
     if (err) {
         car_mailbox_close(&worker->mailbox);
         uv_run(&worker->loop, UV_RUN_DEFAULT); /* close callbacks */
+        car_mailbox_free(&worker->mailbox);
         uv_loop_close(&worker->loop);
         free(worker);
         return err;
@@ -105,6 +106,7 @@ void car_worker_close(struct car_worker **worker) {
     struct car_worker *w = *worker;
     *worker = NULL;
     car_reader_close(&w->reader);
+    car_mailbox_free(&w->mailbox);
     int err = uv_loop_close(&w->loop);
     assert(err == 0);
     (void)err;

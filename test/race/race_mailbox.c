@@ -52,6 +52,9 @@ static void office_close(struct post_office *office) {
     office->stop.run = close_boxes;
     car_mailbox_post(&office->boxes[0], &office->stop);
     uv_thread_join(&office->thread);
+    for (unsigned i = 0; i < office->box_count; i++) {
+        car_mailbox_free(&office->boxes[i]);
+    }
     CU_ASSERT_EQUAL(uv_loop_close(&office->loop), 0);
 }
 

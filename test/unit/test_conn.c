@@ -86,7 +86,9 @@ static void set_up(void) {
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     t.peer = ends[1];
     atomic_store(&t.worker->connections, 1);
-    CU_ASSERT_EQUAL_FATAL(car_conn_open(t.worker, ends[0], &OPS, &t.conn), 0);
+    t.conn = car_conn_open(t.worker, ends[0], &OPS);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(t.conn);
+    car_conn_begin(t.conn);
     turn(1);
 }
 

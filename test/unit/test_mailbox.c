@@ -43,6 +43,7 @@ static void scene_open(struct scene *s) {
 static void scene_close(struct scene *s) {
     car_mailbox_close(&s->box);
     CU_ASSERT_EQUAL(uv_run(&s->loop, UV_RUN_DEFAULT), 0);
+    car_mailbox_free(&s->box);
     CU_ASSERT_EQUAL(uv_loop_close(&s->loop), 0);
 }
 

@@ -60,8 +60,7 @@ static void test_edges(void) {
     char bytes[8];
     set_up(1);
     turn();
-    CU_ASSERT_EQUAL(t.what[0], CAR_WATCH_WRITE);
-    forget();
+    CU_ASSERT_EQUAL(t.reports[0], 0); /* nobody has asked about room */
     CU_ASSERT_EQUAL(send(t.peer[0], "ab", 2, 0), 2);
     turn();
     CU_ASSERT_TRUE(t.what[0] & CAR_WATCH_READ);
@@ -94,14 +93,26 @@ static void test_room(void) {
     while (send(t.watch[0].fd, bytes, sizeof bytes, 0) > 0) {
     }
     CU_ASSERT_EQUAL(errno, EAGAIN);
-    turn();
-    forget();
+    CU_ASSERT_EQUAL(car_watch_room(&t.watches, &t.watch[0]), 0);
     turn();
     CU_ASSERT_EQUAL(t.reports[0], 0);
     while (recv(t.peer[0], bytes, sizeof bytes, 0) > 0) {
     }
     turn();
     CU_ASSERT_TRUE(t.what[0] & CAR_WATCH_WRITE);
+    tear_down(1);
+}
+
+/* Room that there is already is reported to who asks, and input that was not used up is not lost by asking. */
+static void test_room_at_once(void) {
+    set_up(1);
+    CU_ASSERT_EQUAL(send(t.peer[0], "x", 1, 0), 1);
+    turn();
+    forget();
+    CU_ASSERT_EQUAL(car_watch_room(&t.watches, &t.watch[0]), 0);
+    turn();
+    CU_ASSERT_TRUE(t.what[0] & CAR_WATCH_WRITE);
+    CU_ASSERT_TRUE(t.what[0] & CAR_WATCH_READ);
     tear_down(1);
 }
 
@@ -133,8 +144,9 @@ static void test_bad_descriptor(void) {
 }
 
 static const struct car_test TESTS[] = {
-    {"edges", test_edges}, {"the peer's end", test_end},           {"room to write", test_room},
-    {"many", test_many},   {"no descriptor", test_bad_descriptor},
+    {"edges", test_edges},        {"the peer's end", test_end},
+    {"room to write", test_room}, {"room at once", test_room_at_once},
+    {"many", test_many},          {"no descriptor", test_bad_descriptor},
 };
 
 int main(void) {

@@ -50,6 +50,7 @@ struct car_conn {
     struct car_task turn;
     struct car_watch watch;
     bool blocked : 1;               /* the socket takes no more for now */
+    bool watches_room : 1;          /* it has been blocked before */
     bool moved : 1;                 /* it has taken something since car_conn_is_stuck was last asked */
     bool full : 1;                  /* somebody waits for `drained` */
     bool reading : 1;               /* the protocol takes input */
@@ -67,9 +68,12 @@ struct car_conn {
     struct car_buf *held; /* input that the protocol left */
 };
 
-/* Takes over an accepted socket, also where it fails (then it is closed). The protocol starts with `ops`, and gets the
- * connection's `proto` set to NULL. On the worker's thread. 0, CAR_ENOMEM or a UV_E… code. */
-int car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops, struct car_conn **out);
+/* Takes over an accepted socket; NULL, and it is closed, where memory ran out. The protocol starts with `ops`, and sets
+ * the connection's `proto`. On the worker's thread. */
+struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops);
+
+/* Reads what the socket has brought along, and watches it from then on. Once; it is closed where that fails. */
+void car_conn_begin(struct car_conn *conn);
 
 /*
  * The last functions before the socket. What they take is written at the end of the turn. Bytes of an owner other than

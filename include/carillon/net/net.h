@@ -16,6 +16,7 @@ struct car_exchange;
 struct car_http_app;
 struct car_inflater;
 struct car_out_list;
+struct car_ring;
 struct car_worker;
 
 /* What all connections share. Filled before the workers run, never changed while they do, but for the atomics. */
@@ -39,10 +40,21 @@ struct car_chunks {
     struct car_blob *spare[CAR_CHUNKS_MAX];
 };
 
+#define CAR_ARRIVALS_MAX 1023
+
+/* Accepted sockets on their way to a worker. The listener's thread puts and posts, the worker takes: `posted` is turned
+ * back before it does, so none is left behind. */
+struct car_arrivals {
+    struct car_note note;
+    struct car_ring *ring; /* spsc; descriptors, as listener.c writes them */
+    atomic_bool posted;
+};
+
 /* What the connections of one worker share. Owner: the worker's thread; other threads read the atomics. */
 struct car_net_local {
     struct car_net *net;
     struct car_worker *worker;
+    struct car_arrivals arrivals;
     struct car_conn *conns;
     struct car_inflater *inflater;
     struct car_deflater *deflater;

@@ -2,6 +2,7 @@
 #define CARILLON_RUNTIME_MAILBOX_H
 
 #include <ck_stack.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 /*
@@ -9,8 +10,12 @@
  * intrusive, so posting never allocates and never fails; what bounds their number is whatever embeds them.
  *
  * Owner: the loop's thread. Writers: any thread (lock-free stack, taken as a whole and turned round, so the notes of
- * one thread run in the order it posted them). Ordering: DESIGN's invariant 6: push, full fence, doorbell; in the
- * callback full fence, then take. What the poster wrote before posting is visible to the note's `run`.
+ * one thread run in the order it posted them). What the poster wrote before posting is visible to the note's `run`.
+ *
+ * Ordering: push, then turn `rung` to true, and ring where it was false; the loop turns it to false, then takes. Both
+ * turns read and write at once, so one comes first: either the loop's, and the poster rings, or the poster's, and the
+ * loop finds the note. (uv_async_t would serve as well, but its receiver spins while its sender is on the way back from
+ * the system call, which is whenever the receiver is woken on the sender's processor.)
  */
 struct car_note {
     struct ck_stack_entry link;
@@ -19,7 +24,9 @@ struct car_note {
 
 struct car_mailbox {
     struct ck_stack stack;
-    uv_async_t doorbell;
+    atomic_bool rung;
+    int bell; /* an eventfd; open for as long as somebody may post */
+    uv_poll_t door;
     void *owner;
 };
 
@@ -31,8 +38,11 @@ int car_mailbox_open(struct car_mailbox *box, uv_loop_t *loop, void *owner);
  * thread. */
 void car_mailbox_post(struct car_mailbox *box, struct car_note *note);
 
-/* Runs what is still inside and closes the doorbell; the box's memory is free to go once the loop has run its close
- * callbacks. Nobody may post any more. On the loop's thread. */
+/* Runs what is still inside, and nothing that comes later. On the loop's thread. */
 void car_mailbox_close(struct car_mailbox *box);
+
+/* Closes the bell of a box that was closed, once no thread can be on its way out of a post and the loop has run its
+ * close callbacks. */
+void car_mailbox_free(struct car_mailbox *box);
 
 #endif

@@ -33,7 +33,11 @@ int car_watches_open(struct car_watches *watches, uv_loop_t *loop);
 /* Closes the set; nothing is reported any more. */
 void car_watches_close(struct car_watches *watches);
 
-/* Watches a non-blocking socket, for as long as it is open. 0 or a UV_E… code. */
+/* Watches a non-blocking socket for something to read, for as long as it is open. 0 or a UV_E… code. */
 int car_watch_add(struct car_watches *watches, struct car_watch *watch, int fd);
+
+/* Watches it for room to write as well, from now on: most sockets never run out of it. What there is now is reported.
+ * 0 or a UV_E… code. */
+int car_watch_room(struct car_watches *watches, struct car_watch *watch);
 
 #endif
