@@ -57,6 +57,7 @@ def test_over_the_limit_a_request_is_read_before_it_is_refused():
         assert (r.status, r.header("X-Request-Id"), r.body) == (503, "mine", b"")
         assert r.header("Retry-After")
         third = Http(s.port)  # connected, and says nothing: it takes no place
+        assert Http(s.port).request("GET", "/livez").status == 503  # connections are accepted in order: the third is in
         first.close()
         until(lambda: Http(s.port).request("GET", "/livez").status == 200, "a free place")
         second.close()
