@@ -83,16 +83,14 @@ static void on_done(struct car_note *note, void *owner) {
     done((struct car_publish *)((char *)note - offsetof(struct car_publish, note)), owner);
 }
 
-static void answer_by_mail(struct car_publish *publish) {
-    publish->note.run = on_done;
-    car_mailbox_post(&publish->worker->mailbox, &publish->note);
-}
-
 static void answer(struct car_publish *publish, struct car_worker *self) {
+    publish->note.run = on_done;
     if (publish->worker == self) {
         done(publish, self);
+    } else if (self) {
+        car_worker_post(self, publish->worker, &publish->note);
     } else {
-        answer_by_mail(publish);
+        car_mailbox_post(&publish->worker->mailbox, &publish->note);
     }
 }
 
@@ -103,7 +101,8 @@ static void first_waits(struct car_tenant *tenant) {
     if (first) {
         first->status = car_inlet_put(tenant, first);
         if (first->status) {
-            answer_by_mail(first);
+            first->note.run = on_done;
+            car_mailbox_post(&first->worker->mailbox, &first->note);
         }
     }
 }

@@ -221,7 +221,11 @@ struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count,
         }
         put(lane, events, count);
         if (!atomic_exchange(&lane->woken, true)) {
-            car_mailbox_post(&lane->worker->mailbox, &lane->note);
+            if (self) {
+                car_worker_post(self, lane->worker, &lane->note);
+            } else {
+                car_mailbox_post(&lane->worker->mailbox, &lane->note);
+            }
         }
     }
     return own;

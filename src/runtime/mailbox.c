@@ -36,7 +36,7 @@ static void on_bell(uv_poll_t *door, int status, int events) {
     if (read(box->bell, &rings, sizeof rings) < 0) {
         return; /* nobody has rung: the note was found without */
     }
-    atomic_exchange(&box->rung, false); /* partner: car_mailbox_post */
+    atomic_exchange(&box->rung, false); /* partner: car_mailbox_ring */
     run_batch(box);
 }
 
@@ -57,14 +57,22 @@ int car_mailbox_open(struct car_mailbox *box, uv_loop_t *loop, void *owner) {
     return uv_poll_start(&box->door, UV_READABLE, on_bell);
 }
 
-void car_mailbox_post(struct car_mailbox *box, struct car_note *note) {
-    static const uint64_t ONE = 1;
+void car_mailbox_put(struct car_mailbox *box, struct car_note *note) {
     ck_stack_push_upmc(&box->stack, &note->link);
+}
+
+void car_mailbox_ring(struct car_mailbox *box) {
+    static const uint64_t ONE = 1;
     if (!atomic_exchange(&box->rung, true)) { /* partner: on_bell */
         ssize_t written = write(box->bell, &ONE, sizeof ONE);
         assert(written == sizeof ONE);
         (void)written;
     }
+}
+
+void car_mailbox_post(struct car_mailbox *box, struct car_note *note) {
+    car_mailbox_put(box, note);
+    car_mailbox_ring(box);
 }
 
 void car_mailbox_close(struct car_mailbox *box) {

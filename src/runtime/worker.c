@@ -31,6 +31,28 @@ static void on_reclaim_timer(struct car_timer *timer) {
     (void)timer;
 }
 
+static void on_ring(struct car_task *task) {
+    struct car_worker *worker = (struct car_worker *)((char *)task - offsetof(struct car_worker, ring));
+    while (worker->owed_count) {
+        car_mailbox_ring(&worker->owed[--worker->owed_count]->mailbox);
+    }
+}
+
+void car_worker_post(struct car_worker *from, struct car_worker *to, struct car_note *note) {
+    car_mailbox_put(&to->mailbox, note);
+    for (unsigned i = 0; i < from->owed_count; i++) {
+        if (from->owed[i] == to) {
+            return;
+        }
+    }
+    if (from->owed_count == CAR_WORKER_OWED_MAX) {
+        car_mailbox_ring(&to->mailbox);
+        return;
+    }
+    from->owed[from->owed_count++] = to;
+    car_task_defer(&from->tasks, &from->ring);
+}
+
 int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *reclaim) {
     struct car_worker *worker = calloc(1, sizeof *worker);
     if (!worker) {
@@ -38,6 +60,7 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
     }
     worker->id = id;
     worker->reclaim_timer.fire = on_reclaim_timer;
+    worker->ring.run = on_ring;
     int err = uv_loop_init(&worker->loop);
     if (err) {
         free(worker);

@@ -38,6 +38,11 @@ int car_mailbox_open(struct car_mailbox *box, uv_loop_t *loop, void *owner);
  * thread. */
 void car_mailbox_post(struct car_mailbox *box, struct car_note *note);
 
+/* The two halves of posting, for who posts several notes before it rings once. The loop may sleep on a note until the
+ * bell is rung, so whoever puts rings before sleeping (car_worker_post sees to it). Any thread. */
+void car_mailbox_put(struct car_mailbox *box, struct car_note *note);
+void car_mailbox_ring(struct car_mailbox *box);
+
 /* Runs what is still inside, and nothing that comes later. On the loop's thread. */
 void car_mailbox_close(struct car_mailbox *box);
 

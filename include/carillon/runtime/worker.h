@@ -13,7 +13,8 @@
 struct car_reader;
 struct car_reclaim;
 
-#define CAR_READ_SIZE (64u << 10)
+#define CAR_READ_SIZE       (64u << 10)
+#define CAR_WORKER_OWED_MAX 16u
 
 /*
  * One worker: a thread, its loop, and all that the thread uses without sharing. Everything that serves a connection
@@ -39,6 +40,9 @@ struct car_worker {
     struct car_tasks tasks;
     struct car_watches watches; /* its connections' sockets; the net floor's `ready` */
     struct car_timer reclaim_timer;
+    struct car_task ring;                         /* rings those in `owed`: car_worker_post */
+    struct car_worker *owed[CAR_WORKER_OWED_MAX]; /* whose bell is still to be rung */
+    unsigned owed_count;
     void *net;                    /* what this worker's connections share; the net floor's */
     void *feed;                   /* what this worker's lanes share; the feed floor's */
     char read_buf[CAR_READ_SIZE]; /* all connections read into it: a quiet one holds no buffer */
@@ -49,6 +53,10 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
 
 /* Starts the thread, which runs the loop until car_worker_stop. 0 or a UV_E… code. */
 int car_worker_start(struct car_worker *worker);
+
+/* Posts to another worker, whose bell is rung at the end of this turn, once for all that is posted to it by then: woken
+ * for the first event of many, it would write each socket twice. On `from`'s thread. */
+void car_worker_post(struct car_worker *from, struct car_worker *to, struct car_note *note);
 
 /* Asks the loop to end: the worker's own handles close, and the thread returns when no other is left. On the worker's
  * thread. */
