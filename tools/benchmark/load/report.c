@@ -72,6 +72,7 @@ static void json_load(struct json *json, const struct load *load, const struct p
     bool busy = figures->busiest > (is_open ? BUSY_OPEN : BUSY_CLOSED);
     json_open(json, "load", '{');
     json_number(json, "busiest_thread", figures->busiest);
+    json_bool(json, "real_time", figures->real_time);
     if (is_open) {
         json_open(json, "late_us", '{');
         json_number(json, "p50", US(histogram_at(late, 0.5)));

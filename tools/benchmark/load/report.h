@@ -1,6 +1,8 @@
 #ifndef CARILLON_LOAD_REPORT_H
 #define CARILLON_LOAD_REPORT_H
 
+#include <stdbool.h>
+
 #include "connecting.h"
 #include "process.h"
 
@@ -17,6 +19,7 @@ struct figures {
     uint64_t began;         /* by clock_now; 0 where the warm-up failed */
     uint64_t ns;            /* up to the last delivery or acknowledgement */
     uint64_t server_cpu_ns; /* in all of it */
+    bool real_time;         /* our threads ran ahead of all others */
     double busiest;         /* share of it that our busiest thread was on a processor */
 };
 

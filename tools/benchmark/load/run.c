@@ -10,6 +10,7 @@
 #include "crew.h"
 #include "delivery.h"
 #include "load.h"
+#include "priority.h"
 #include "publishing.h"
 #include "report.h"
 
@@ -90,6 +91,7 @@ static int run_connected(struct load *load, struct figures *figures) {
     uint64_t deadline = clock_now() + clock_from_seconds(load->options->timeout);
     struct publishing publishing;
     publishing_init(&publishing, load);
+    figures->real_time = load->options->rate > 0 && priority_raise();
     crew_start(load);
     linger(load, SETTLE);
     figures->connected = processes_memory(&load->processes);
