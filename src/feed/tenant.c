@@ -8,8 +8,6 @@
 
 #include "tenant_state.h"
 
-#define LINE 64 /* bytes of a cache line */
-
 static bool alnum(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
@@ -28,12 +26,10 @@ bool car_tenant_id_ok(struct car_span id) {
 }
 
 struct car_tenant *car_tenant_new(struct car_span id) {
-    size_t size = (sizeof(struct car_tenant) + LINE - 1) / LINE * LINE; /* as aligned_alloc asks */
-    struct car_tenant *tenant = aligned_alloc(LINE, size);
+    struct car_tenant *tenant = calloc(1, sizeof *tenant);
     if (!tenant) {
         return NULL;
     }
-    memset(tenant, 0, size);
     tenant->created_ms = car_clock_wall_ms();
     memcpy(tenant->id, id.ptr, id.len);
     tenant->key.id = car_span_of(tenant->id, id.len);

@@ -22,8 +22,8 @@ struct car_tenant_key {
 };
 
 /*
- * Inside of the feed only. With many tenants each event finds its tenant cold, so what publishing touches stands close
- * together: on the first two cache lines, with the beginning of the id.
+ * Inside of the feed only. With many tenants each event finds its tenant cold, so what publishing touches stands
+ * together at the beginning.
  */
 struct car_tenant {
     /* never changes; first, for the registry */
