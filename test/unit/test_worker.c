@@ -118,6 +118,63 @@ static void test_notes_run_on_its_thread(void) {
     }
 }
 
+/* What one worker posts to others in one turn: all of it arrives, whatever the number of workers, and whether they
+ * sleep or not. */
+
+#define MANY_WORKERS (CAR_WORKER_OWED_MAX + 3)
+
+struct round_letter {
+    struct car_note note; /* first */
+    struct car_worker **workers;
+    struct visit visits[MANY_WORKERS][3];
+};
+
+static void post_round(struct car_note *note, void *owner) {
+    struct round_letter *round = (struct round_letter *)note;
+    for (unsigned k = 0; k < 3; k++) {
+        for (unsigned i = 1; i < MANY_WORKERS; i++) {
+            car_worker_post(owner, round->workers[i], &round->visits[i][k].note);
+        }
+    }
+}
+
+static void test_worker_to_worker(void) {
+    static struct car_note stops[MANY_WORKERS];
+    struct car_worker *workers[MANY_WORKERS];
+    struct round_letter *round = calloc(1, sizeof *round);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(round);
+    for (unsigned i = 0; i < MANY_WORKERS; i++) {
+        CU_ASSERT_EQUAL_FATAL(car_worker_open(&workers[i], i, reclaim), 0);
+        CU_ASSERT_EQUAL_FATAL(car_worker_start(workers[i]), 0);
+    }
+    for (unsigned turn = 0; turn < 50; turn++) {
+        *round = (struct round_letter){.note.run = post_round, .workers = workers};
+        for (unsigned i = 1; i < MANY_WORKERS; i++) {
+            for (unsigned k = 0; k < 3; k++) {
+                round->visits[i][k].note.run = on_visit;
+                sem_init(&round->visits[i][k].done, 0, 0);
+            }
+        }
+        car_mailbox_post(&workers[0]->mailbox, &round->note);
+        for (unsigned i = 1; i < MANY_WORKERS; i++) {
+            for (unsigned k = 0; k < 3; k++) {
+                CU_ASSERT_FATAL(wait_for(&round->visits[i][k].done));
+                CU_ASSERT_PTR_EQUAL(round->visits[i][k].self, workers[i]);
+                sem_destroy(&round->visits[i][k].done);
+            }
+        }
+    }
+    for (unsigned i = 0; i < MANY_WORKERS; i++) {
+        stops[i].run = on_stop;
+        car_mailbox_post(&workers[i]->mailbox, &stops[i]);
+        car_worker_join(workers[i]);
+    }
+    for (unsigned i = 0; i < MANY_WORKERS; i++) {
+        car_worker_close(&workers[i]);
+    }
+    free(round);
+}
+
 /* Retired memory. */
 
 struct thing {
@@ -243,6 +300,7 @@ static const struct car_test TESTS[] = {
     {"a worker that never ran", test_never_started},
     {"a note for a worker that never ran", test_never_started_with_note},
     {"notes run on the worker's thread", test_notes_run_on_its_thread},
+    {"from worker to worker", test_worker_to_worker},
     {"an idle worker frees what it retired", test_retired_is_freed},
     {"a section holds it up", test_retired_waits},
     {"the worker's end frees what is left", test_retired_at_the_end},
