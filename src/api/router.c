@@ -11,35 +11,35 @@
 
 /* Where a resource lives. A path may end in {id}, which stands for one segment; a path that is spelled out beats it. */
 struct route {
-    const char *path;
+    struct car_span path;
     car_handler *get, *post;
     bool tenant; /* only with a tenant's credential */
 };
 
 static const struct route ROUTES[] = {
-    {"/events", car_event_list, car_event_publish, true},
-    {"/api/events", car_event_list, car_event_publish, true},
-    {"/api/v1/events", car_event_list, car_event_publish, true},
-    {"/events/stats", car_event_stats, NULL, true},
-    {"/api/events/stats", car_event_stats, NULL, true},
-    {"/api/v1/events/stats", car_event_stats, NULL, true},
-    {"/api/v1/events/stream", car_event_stream, NULL, true},
-    {"/events/{id}", car_event_get, NULL, true},
-    {"/api/events/{id}", car_event_get, NULL, true},
-    {"/api/v1/events/{id}", car_event_get, NULL, true},
-    {"/ws", car_live_open, NULL, true},
-    {"/api/v1/ws", car_live_open, NULL, true},
-    {"/api/v1/tenants", car_tenant_list, NULL, false},
-    {"/health", car_health, NULL, false},
-    {"/api/health", car_health, NULL, false},
-    {"/livez", car_livez, NULL, false},
-    {"/readyz", car_readyz, NULL, false},
+    {CAR_SPAN_INIT("/events"), car_event_list, car_event_publish, true},
+    {CAR_SPAN_INIT("/api/events"), car_event_list, car_event_publish, true},
+    {CAR_SPAN_INIT("/api/v1/events"), car_event_list, car_event_publish, true},
+    {CAR_SPAN_INIT("/events/stats"), car_event_stats, NULL, true},
+    {CAR_SPAN_INIT("/api/events/stats"), car_event_stats, NULL, true},
+    {CAR_SPAN_INIT("/api/v1/events/stats"), car_event_stats, NULL, true},
+    {CAR_SPAN_INIT("/api/v1/events/stream"), car_event_stream, NULL, true},
+    {CAR_SPAN_INIT("/events/{id}"), car_event_get, NULL, true},
+    {CAR_SPAN_INIT("/api/events/{id}"), car_event_get, NULL, true},
+    {CAR_SPAN_INIT("/api/v1/events/{id}"), car_event_get, NULL, true},
+    {CAR_SPAN_INIT("/ws"), car_live_open, NULL, true},
+    {CAR_SPAN_INIT("/api/v1/ws"), car_live_open, NULL, true},
+    {CAR_SPAN_INIT("/api/v1/tenants"), car_tenant_list, NULL, false},
+    {CAR_SPAN_INIT("/health"), car_health, NULL, false},
+    {CAR_SPAN_INIT("/api/health"), car_health, NULL, false},
+    {CAR_SPAN_INIT("/livez"), car_livez, NULL, false},
+    {CAR_SPAN_INIT("/readyz"), car_readyz, NULL, false},
 };
 
 #define PARAM "{id}"
 
 static bool matches(const struct route *route, struct car_span path, struct car_span *id) {
-    struct car_span pattern = car_span_cstr(route->path);
+    struct car_span pattern = route->path;
     *id = car_span_of(NULL, 0);
     size_t fixed = pattern.len - (sizeof PARAM - 1);
     if (pattern.len < sizeof PARAM || memcmp(pattern.ptr + fixed, PARAM, sizeof PARAM - 1) != 0) {
