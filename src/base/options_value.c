@@ -34,11 +34,13 @@ void car_option_store(const struct car_option *row, void *config, uint64_t numbe
     uint16_t n16 = (uint16_t)number;
     uint32_t n32 = (uint32_t)number;
     const void *from = row->size == 1 ? (void *)&n8 : row->size == 2 ? (void *)&n16 : (void *)&n32;
+    uint64_t stored = row->size == 1 ? n8 : row->size == 2 ? n16 : n32;
     if (row->size == 8) {
         from = &number;
+        stored = number;
     }
     assert(row->size == 1 || row->size == 2 || row->size == 4 || row->size == 8);
-    assert(row->size == 8 || number >> (8 * row->size) == 0);
+    assert(stored == number);
     memcpy(field_of(row, config), from, row->size);
 }
 

@@ -38,7 +38,7 @@ int car_buf_grow(struct car_buf *b, size_t extra);
 
 /* Makes room for `extra` more bytes. CAR_ENOMEM (and `failed`) where there is none. */
 static inline int car_buf_reserve(struct car_buf *b, size_t extra) {
-    return extra <= b->cap - b->len && !b->failed ? CAR_OK : car_buf_grow(b, extra);
+    return b->data && extra <= b->cap - b->len && !b->failed ? CAR_OK : car_buf_grow(b, extra);
 }
 
 static inline void car_buf_put(struct car_buf *b, const void *bytes, size_t len) {
