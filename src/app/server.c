@@ -254,12 +254,14 @@ static void close_all(struct server *server) {
 }
 
 /* One heap for all threads, which grows in steps worth a system call: the C library's heap of each thread grows page by
- * page, and what one thread frees is of no use to another. What comes and goes with every event does not get there
- * (block.h). */
+ * page, and what one thread frees is of no use to another. Its lock is met by what is larger than a block (block.h),
+ * and by connections that come and go. The last line gives back what the first three take away: that large buffers stay
+ * on the heap where they have been used before. */
 static void set_up_heap(void) {
     (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_TOP_PAD, HEAP_STEP);
     (void)mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP);
+    (void)mallopt(M_MMAP_THRESHOLD, 4 * HEAP_STEP);
 }
 
 /* As many descriptors as the system lets us have: each connection is one. */

@@ -1,5 +1,6 @@
 #include "lane.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "carillon/feed/drain.h"
@@ -232,6 +233,7 @@ struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count,
 }
 
 void car_lane_wake(struct car_lane *lane) {
+    assert(!lane->gone);
     car_task_defer(&lane->worker->tasks, &lane->task);
 }
 

@@ -66,7 +66,7 @@ static void no_more_input(struct car_conn *conn, bool failed) {
 }
 
 /* Reads what there is. A read that does not fill the buffer has emptied the socket, and what comes later is reported
- * anew; only the end may already stand behind it. */
+ * anew; where something else may stand behind it, `ending` says so. */
 static void read_in(struct car_conn *conn) {
     char *buf = conn->worker->read_buf;
     for (unsigned i = 0; i < READS && conn->reading && conn->readable; i++) {
@@ -308,10 +308,6 @@ void car_conn_wake_in(struct car_conn *conn, uint64_t ms) {
     }
 }
 
-void car_conn_wake_never(struct car_conn *conn) {
-    conn->wake_at = UINT64_MAX;
-}
-
 /* Life. */
 
 struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops) {
@@ -342,7 +338,7 @@ void car_conn_begin(struct car_conn *conn) {
      */
     conn->readable = true;
     read_in(conn);
-    if (!conn->closing && car_watch_add(&conn->worker->watches, &conn->watch, conn->watch.fd) != 0) {
+    if (!conn->closing && car_watch_add(&conn->worker->watches, &conn->watch) != 0) {
         car_conn_close(conn);
     }
 }

@@ -203,7 +203,10 @@ static size_t change_hands(struct http *http, char *bytes, size_t len, size_t co
     conn->proto = http->next_proto;
     car_http_parser_free(&http->parser);
     free(http);
-    return consumed < len ? consumed + conn->ops->input(conn, bytes + consumed, len - consumed) : consumed;
+    if (conn->closing || consumed == len) {
+        return len;
+    }
+    return consumed + conn->ops->input(conn, bytes + consumed, len - consumed);
 }
 
 /* A request has begun and is not whole: its time runs, from its first byte on. */
@@ -231,11 +234,11 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     size_t consumed = 0;
     const char *why = NULL;
     int status = car_http_parser_feed(http->parser, bytes, len, &consumed, &why);
+    if (http->next_ops) {
+        return change_hands(http, bytes, len, consumed); /* also where it is closing: `ended` is the new protocol's */
+    }
     if (conn->closing) {
         return len;
-    }
-    if (http->next_ops) {
-        return change_hands(http, bytes, len, consumed);
     }
     if (status) {
         refuse(http, status, http->why ? http->why : why);

@@ -14,8 +14,6 @@
 
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
-#include "carillon/feed/ring.h"
-#include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
@@ -38,33 +36,6 @@ struct car_listener {
     unsigned accepted; /* in that one */
     struct car_listener_config config;
 };
-
-/* A descriptor as a ring of pointers takes it: never NULL. */
-static void *packed(int fd, bool over_limit) {
-    return (void *)(((uintptr_t)(unsigned)fd + 1) << 1 | over_limit);
-}
-
-static void on_arrivals(struct car_note *note, void *owner) {
-    struct car_arrivals *arrivals = (struct car_arrivals *)note; /* its first member */
-    atomic_exchange(&arrivals->posted, false);
-    void *item;
-    while ((item = car_ring_take_spsc(arrivals->ring))) {
-        uintptr_t bits = (uintptr_t)item;
-        car_http_conn_open(owner, (int)((bits >> 1) - 1), bits & 1);
-    }
-}
-
-/* Tells the workers that have been dealt something. */
-static void announce_arrivals(const struct car_listener *listener) {
-    for (unsigned i = 0; i < listener->config.worker_count; i++) {
-        struct car_worker *worker = listener->config.workers[i];
-        struct car_arrivals *arrivals = &car_net_local(worker)->arrivals;
-        if (car_ring_count(arrivals->ring) > 0 && !atomic_exchange(&arrivals->posted, true)) {
-            arrivals->note.run = on_arrivals;
-            car_mailbox_post(&worker->mailbox, &arrivals->note);
-        }
-    }
-}
 
 /* How many connections there are, and which worker has the fewest. */
 struct load {
@@ -89,7 +60,7 @@ static struct load look(const struct car_listener *listener) {
     return load;
 }
 
-/* The ring has room: the caller has looked, and nobody else puts. */
+/* There is room: the caller has looked, and nobody else puts. */
 static void deal(const struct car_listener *listener, const struct load *load, int fd) {
     struct car_worker *worker = load->least_busy;
     bool over_limit = load->total >= (uint64_t)listener->config.max_connections + load->turned_away;
@@ -99,7 +70,7 @@ static void deal(const struct car_listener *listener, const struct load *load, i
     }
     atomic_fetch_add_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
     atomic_fetch_add_explicit(&worker->connections, 1, memory_order_relaxed);
-    bool put = car_ring_put_spsc(car_net_local(worker)->arrivals.ring, packed(fd, over_limit));
+    bool put = car_arrivals_put(&car_net_local(worker)->arrivals, fd, over_limit);
     assert(put);
     (void)put;
 }
@@ -129,7 +100,7 @@ static void starve(struct car_listener *listener, int error) {
 /* Accepts one. false where there is none, or where it has to wait. */
 static bool accept_one(struct car_listener *listener) {
     struct load load = look(listener);
-    if (car_ring_count(car_net_local(load.least_busy)->arrivals.ring) >= CAR_ARRIVALS_MAX) {
+    if (car_arrivals_is_full(&car_net_local(load.least_busy)->arrivals)) {
         pause_for(listener, NAP_MS);
         return false;
     }
@@ -164,7 +135,9 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         n++;
     }
     listener->accepted += n;
-    announce_arrivals(listener);
+    for (unsigned i = 0; i < listener->config.worker_count; i++) {
+        car_arrivals_announce(&car_net_local(listener->config.workers[i])->arrivals);
+    }
     if (listener->accepted >= THICK && n < BATCH && uv_is_active((uv_handle_t *)poll)) {
         pause_for(listener, NAP_MS);
     }

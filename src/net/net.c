@@ -4,7 +4,6 @@
 
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
-#include "carillon/feed/ring.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/out.h"
@@ -31,10 +30,10 @@ int car_net_attach(struct car_net *net, struct car_worker *worker) {
     local->worker = worker;
     local->inflater = car_inflater_new();
     local->deflater = car_deflater_new(DEFLATE_LEVEL);
-    local->arrivals.ring = car_ring_new(CAR_ARRIVALS_MAX + 1);
+    int err = car_arrivals_open(&local->arrivals, worker);
     worker->net = local;
     worker->watches.ready = car_conn_ready;
-    if (!local->inflater || !local->deflater || !local->arrivals.ring) {
+    if (!local->inflater || !local->deflater || err) {
         car_net_detach(worker);
         return CAR_ENOMEM;
     }
@@ -50,7 +49,7 @@ void car_net_detach(struct car_worker *worker) {
         car_buf_free(&local->scratch);
         car_inflater_free(&local->inflater);
         car_deflater_free(&local->deflater);
-        car_ring_free(&local->arrivals.ring);
+        car_arrivals_close(&local->arrivals);
         free(local);
     }
 }
@@ -85,6 +84,7 @@ static void leave(struct car_conn *conn) {
 
 static void on_drain(struct car_note *note, void *owner) {
     (void)note;
+    car_arrivals_take_all(&car_net_local(owner)->arrivals);
     each(car_net_local(owner), leave);
 }
 
@@ -96,5 +96,6 @@ void car_net_drain(struct car_worker *worker) {
 }
 
 void car_net_abort(struct car_worker *worker) {
+    car_arrivals_take_all(&car_net_local(worker)->arrivals);
     each(car_net_local(worker), car_conn_close);
 }

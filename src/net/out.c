@@ -95,7 +95,14 @@ static void list_release(struct car_net_local *local, struct car_out *out) {
     }
 }
 
+/* Makes room for one more: where the first ones have been written, or in twice as much memory. */
 static bool grow(struct car_out_list *list) {
+    if (list->first > 0) {
+        list->count -= list->first;
+        memmove(list->blobs, list->blobs + list->first, list->count * sizeof(struct car_blob *));
+        list->first = 0;
+        return true;
+    }
     unsigned cap = list->cap * 2;
     struct car_blob **blobs = malloc(cap * sizeof(struct car_blob *));
     if (!blobs) {
@@ -176,6 +183,9 @@ static void fill(struct car_blob *blob, const void *bytes, size_t len) {
 
 bool car_out_copy(struct car_net_local *local, struct car_out *out, const void *bytes, size_t len) {
     struct car_blob *last = last_of(out);
+    if (len == 0) {
+        return true;
+    }
     if (last && len <= last->room) {
         fill(last, bytes, len);
         if (out->list) {

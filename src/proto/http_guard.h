@@ -10,8 +10,8 @@
 #define HTTP_BLANK_LINES_MAX 4
 
 /*
- * Reads a request line and header section, or a trailer section, byte by byte and lets only the exact grammar of
- * RFC 9112 pass, in any cut of the input. It finds where the section ends; what is in it is read afterwards, when it is
+ * Reads a request line and header section, or a trailer section, and lets only the exact grammar of RFC 9112 pass, in
+ * any cut of the input. It finds where the section ends; what is in it is read afterwards, when it is
  * whole. It stands before llhttp, which lets bare CR, folded lines and unknown control characters through.
  */
 struct http_guard {

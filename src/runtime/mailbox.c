@@ -33,9 +33,9 @@ static void on_bell(uv_poll_t *door, int status, int events) {
     uint64_t rings;
     (void)status;
     (void)events;
-    if (read(box->bell, &rings, sizeof rings) < 0) {
-        return; /* nobody has rung: the note was found without */
-    }
+    ssize_t got = read(box->bell, &rings, sizeof rings);
+    assert(got == sizeof rings || errno == EAGAIN);
+    (void)got;
     atomic_exchange(&box->rung, false); /* partner: car_mailbox_ring */
     run_batch(box);
 }
@@ -54,7 +54,9 @@ int car_mailbox_open(struct car_mailbox *box, uv_loop_t *loop, void *owner) {
         return err;
     }
     box->door.data = box;
-    return uv_poll_start(&box->door, UV_READABLE, on_bell);
+    err = uv_poll_start(&box->door, UV_READABLE, on_bell);
+    assert(err == 0); /* it only links the handle into the loop */
+    return err;
 }
 
 void car_mailbox_put(struct car_mailbox *box, struct car_note *note) {

@@ -112,6 +112,21 @@ void car_task_defer(struct car_tasks *tasks, struct car_task *task) {
     }
 }
 
+void car_task_defer_first(struct car_tasks *tasks, struct car_task *task) {
+    if (task->pprev) {
+        return;
+    }
+    struct car_task_queue *q = &tasks->now;
+    task->next = q->head;
+    task->pprev = &q->head;
+    if (task->next) {
+        task->next->pprev = &task->next;
+    } else {
+        q->tail = &task->next;
+    }
+    q->head = task;
+}
+
 void car_task_yield(struct car_tasks *tasks, struct car_task *task) {
     if (!task->pprev) {
         queue_push(&tasks->later, task);

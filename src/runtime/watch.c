@@ -1,5 +1,6 @@
 #include "carillon/runtime/watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 
 static unsigned what_of(uint32_t events) {
     return (events & EPOLLIN ? (unsigned)CAR_WATCH_READ : 0) | (events & EPOLLOUT ? (unsigned)CAR_WATCH_WRITE : 0) |
-           (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? (unsigned)CAR_WATCH_END : 0);
+           (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI) ? (unsigned)CAR_WATCH_END : 0);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int ready) {
@@ -39,7 +40,9 @@ int car_watches_open(struct car_watches *watches, uv_loop_t *loop) {
         return err;
     }
     watches->poll.data = watches;
-    return uv_poll_start(&watches->poll, UV_READABLE, on_poll);
+    err = uv_poll_start(&watches->poll, UV_READABLE, on_poll);
+    assert(err == 0); /* it only links the handle into the loop */
+    return err;
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -52,12 +55,11 @@ void car_watches_close(struct car_watches *watches) {
 }
 
 static int control(struct car_watches *watches, int operation, struct car_watch *watch, uint32_t events) {
-    struct epoll_event event = {.events = events | EPOLLRDHUP | EPOLLET, .data = {.ptr = watch}};
+    struct epoll_event event = {.events = events | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data = {.ptr = watch}};
     return epoll_ctl(watches->set, operation, watch->fd, &event) == 0 ? 0 : uv_translate_sys_error(errno);
 }
 
-int car_watch_add(struct car_watches *watches, struct car_watch *watch, int fd) {
-    watch->fd = fd;
+int car_watch_add(struct car_watches *watches, struct car_watch *watch) {
     return control(watches, EPOLL_CTL_ADD, watch, EPOLLIN);
 }
 

@@ -50,7 +50,7 @@ void car_worker_post(struct car_worker *from, struct car_worker *to, struct car_
         return;
     }
     from->owed[from->owed_count++] = to;
-    car_task_defer(&from->tasks, &from->ring);
+    car_task_defer_first(&from->tasks, &from->ring);
 }
 
 int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *reclaim) {
@@ -110,6 +110,7 @@ int car_worker_start(struct car_worker *worker) {
 
 void car_worker_stop(struct car_worker *worker) {
     car_mailbox_close(&worker->mailbox);
+    on_ring(&worker->ring);
     car_tasks_close(&worker->tasks);
     car_watches_close(&worker->watches);
     car_timer_clear(worker->wheel, &worker->reclaim_timer);

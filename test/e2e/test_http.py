@@ -1,6 +1,7 @@
 """HTTP/1.1 as section 3 of the interface says it: connections, bodies, methods and paths."""
 
 import json
+import socket
 import time
 
 import pytest
@@ -174,6 +175,21 @@ def test_pipelining_deeply(server, conn):
         assert r.status == 201, r
         seqs.append(r.json()["seq"])
     assert seqs == list(range(1, n + 1))
+
+
+def test_urgent_data_hides_nothing(server):
+    """A read ends at the urgent mark (tcp(7)), with more behind it that nothing else announces."""
+    conns = [server.http() for _ in range(10)]
+    assert server.get("/livez").status == 200  # accepted after them: they are all watched by now
+    for c in conns:
+        c.wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # it comes at once
+        c.send(b"GET /livez HTTP/1.1\r\nHo")
+        c.wire.sock.send(b"!", socket.MSG_OOB)
+        c.send(b"st: x\r\n\r\n")
+        c.wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+    for c in conns:
+        assert c.response("GET").status == 200
+        c.close()
 
 
 def test_leading_empty_lines(server):

@@ -23,9 +23,10 @@ struct car_publish {
 };
 
 /*
- * Enqueues into the tenant's inlet. 0: `done` will be called exactly once on this worker's thread, perhaps before this
- * returns. CAR_EFULL where the inlet is full and CAR_ENOMEM: nothing happened, and `done` is not called. On a worker's
- * thread; events of one thread and tenant keep their order.
+ * Has the event numbered and stored: at once, or, where another thread is the tenant's drainer, by that one. 0: `done`
+ * will be called exactly once on this worker's thread, perhaps before this returns, and perhaps with CAR_EFULL or
+ * CAR_ENOMEM as its status. CAR_EFULL where the inlet is full and CAR_ENOMEM: nothing happened, and `done` is not
+ * called. On a worker's thread; events of one thread and tenant keep their order.
  */
 int car_publish(struct car_publish *publish, struct car_worker *worker);
 

@@ -36,8 +36,8 @@ struct car_conn_ops {
 };
 
 /*
- * A TCP connection. Lives and dies on one worker. Output waits in a list and is written once at the end of the loop's
- * turn; what the socket does not take stays there, and the connection is `blocked` until there is room again.
+ * A TCP connection. Lives and dies on one worker. What is to be written waits and goes out once at the end of the
+ * loop's turn; what the socket does not take stays there, and the connection is `blocked` until there is room again.
  *
  * There are many, and most are quiet: what delivering an event touches comes first, on two cache lines.
  */
@@ -55,7 +55,7 @@ struct car_conn {
     bool full : 1;                  /* somebody waits for `drained` */
     bool reading : 1;               /* the protocol takes input */
     bool readable : 1;              /* there may be some */
-    bool ending : 1;                /* the peer's end, or an error, stands behind it */
+    bool ending : 1;                /* more may stand behind a short read: the peer's end, as a rule */
     bool saw_eof : 1;               /* and has been read */
     bool resume : 1;                /* held input may go on */
     bool finishing : 1;             /* nothing more is taken for output */
@@ -94,8 +94,8 @@ static inline bool car_conn_is_blocked(const struct car_conn *conn) {
     return conn->blocked;
 }
 
-/* Whether the peer has taken nothing since this was last asked, though something waits for it: one that reads, however
- * slowly, is alive. */
+/* Whether the peer has taken nothing since this was last asked, though something waits for it: one that reads on is
+ * alive. "Nothing" is less than about 64 KiB, for less room is not reported. */
 bool car_conn_is_stuck(struct car_conn *conn);
 
 /* Bytes handed to car_conn_write that the socket has not taken. */
@@ -106,7 +106,6 @@ void car_conn_continue(struct car_conn *conn);
 
 /* Lets `wake` be called `ms` from now, in place of whatever was set before. */
 void car_conn_wake_in(struct car_conn *conn, uint64_t ms);
-void car_conn_wake_never(struct car_conn *conn);
 
 /* Writes what waits, closes our end, and waits a little for the peer's, throwing away what it sends: an answer would be
  * lost where input is left unread (RFC 9112, section 9.6). */

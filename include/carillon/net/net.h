@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/net/arrivals.h"
 #include "carillon/runtime/mailbox.h"
 
 struct car_blob;
@@ -16,7 +17,6 @@ struct car_exchange;
 struct car_http_app;
 struct car_inflater;
 struct car_out_list;
-struct car_ring;
 struct car_worker;
 
 /* What all connections share. Filled before the workers run, never changed while they do, but for the atomics. */
@@ -38,16 +38,6 @@ struct car_net {
 struct car_chunks {
     unsigned count;
     struct car_blob *spare[CAR_CHUNKS_MAX];
-};
-
-#define CAR_ARRIVALS_MAX 1023
-
-/* Accepted sockets on their way to a worker. The listener's thread puts and posts, the worker takes: `posted` is turned
- * back before it does, so none is left behind. */
-struct car_arrivals {
-    struct car_note note;
-    struct car_ring *ring; /* spsc; descriptors, as listener.c writes them */
-    atomic_bool posted;
 };
 
 /* What the connections of one worker share. Owner: the worker's thread; other threads read the atomics. */

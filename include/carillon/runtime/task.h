@@ -39,6 +39,9 @@ void car_tasks_close(struct car_tasks *tasks);
 /* Queues the task for the end of this turn; nothing where it is queued already. */
 void car_task_defer(struct car_tasks *tasks, struct car_task *task);
 
+/* The same, but ahead of all that is queued: for what others wait for. */
+void car_task_defer_first(struct car_tasks *tasks, struct car_task *task);
+
 /* Queues the task for the next turn: how long work yields. Nothing where it is queued already. */
 void car_task_yield(struct car_tasks *tasks, struct car_task *task);
 

@@ -18,7 +18,8 @@ struct car_watch {
 enum {
     CAR_WATCH_READ = 1,  /* there is something to read */
     CAR_WATCH_WRITE = 2, /* there is room to write */
-    CAR_WATCH_END = 4,   /* the peer has closed its side, or the socket has failed: reading tells */
+    CAR_WATCH_END = 4,   /* a read that is short may not be the last: the peer has closed its side, the socket has
+                            failed, or urgent data stand in between */
 };
 
 struct car_watches {
@@ -33,8 +34,9 @@ int car_watches_open(struct car_watches *watches, uv_loop_t *loop);
 /* Closes the set; nothing is reported any more. */
 void car_watches_close(struct car_watches *watches);
 
-/* Watches a non-blocking socket for something to read, for as long as it is open. 0 or a UV_E… code. */
-int car_watch_add(struct car_watches *watches, struct car_watch *watch, int fd);
+/* Watches a non-blocking socket, the watch's `fd`, for something to read, for as long as it is open. 0 or a UV_E… code.
+ */
+int car_watch_add(struct car_watches *watches, struct car_watch *watch);
 
 /* Watches it for room to write as well, from now on: most sockets never run out of it. What there is now is reported.
  * 0 or a UV_E… code. */

@@ -54,7 +54,7 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
 /* Starts the thread, which runs the loop until car_worker_stop. 0 or a UV_E… code. */
 int car_worker_start(struct car_worker *worker);
 
-/* Posts to another worker, whose bell is rung at the end of this turn, once for all that is posted to it by then: woken
+/* Posts to another worker, whose bell is rung when the input at hand has been read, once for all that is posted: woken
  * for the first event of many, it would write each socket twice. On `from`'s thread. */
 void car_worker_post(struct car_worker *from, struct car_worker *to, struct car_note *note);
 
