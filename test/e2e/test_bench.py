@@ -346,6 +346,30 @@ def test_what_was_not_reported_is_no_figure():
     assert summarise(FIGURES["cpu_delivery"], []).refused
 
 
+@pytest.mark.parametrize(
+    "floor",
+    [
+        None,
+        {"ok": False, "faults": ["a send() failed"], "event_us": {"1": 4.0}},
+        {"ok": True, "faults": ["a send() failed"], "event_us": {"1": 4.0}},
+        {"ok": True, "event_us": {"1": 0}},
+        {"ok": True, "event_us": {"1": None}},
+        {"ok": True, "event_us": {}},
+    ],
+)
+def test_without_a_floor_nothing_is_told_in_floors(floor, tmp_path):
+    good = good_run(server_cpu_us_per_event=1.0)
+    broken = good | {"floor": floor}
+    for key in ("cpu_floors", "cpu_event_floors"):
+        reason = summarise(FIGURES[key], [good, broken]).refused
+        assert reason.startswith("run 2: the floor is not known")
+        assert "send()" in reason or not (floor or {}).get("faults")
+    assert not summarise(FIGURES["cpu_delivery"], [broken]).refused
+    assert cells(results(carillon=[broken]), "server CPU per delivery, floors")[-1] == "≤ 1.1: unknown"
+    (picture,) = charts.write(results(carillon=[broken]), tmp_path)
+    assert "one send()" not in picture.read_text()
+
+
 def test_goals():
     assert cells(results(carillon=[good_run(4.2)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: met"
     assert cells(results(carillon=[good_run(5.0)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: missed"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from figures import Figure, Summary, at, summarise
+from figures import FLOOR, Figure, Summary, summarise
 from table import Report, Results, number
 
 WIDTH = 760
@@ -124,7 +124,7 @@ def bars_of(report: Report, scenario: str, figure: str) -> list[Bar]:
 
 def floor_bar(report: Report, scenario: str) -> list[Bar]:
     """What the kernel alone takes for one event in one send()."""
-    floor = Figure("floor", "µs", at("floor", "event_us", "1"))
+    floor = Figure("floor", "µs", FLOOR, floors=True)
     value = summarise(floor, report.runs.get((scenario, "carillon"), []))
     return [] if value.refused else [Bar("one send()", value)]
 

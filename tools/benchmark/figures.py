@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ class Figure:
     unit: str
     read: Callable[[Run], float | None]  # from a run; None where it was not reported
     timed: bool = False  # a rate or a latency: it says nothing where the load generator was the limit
+    floors: bool = False  # it says nothing where the floor could not be measured
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def at(*path: str) -> Callable[[Run], float | None]:
         value: Any = run
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
-        return float(value) if isinstance(value, (int, float)) else None
+        known = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return float(value) if known else None
 
     return read
 
@@ -54,8 +57,11 @@ def both(
     return read
 
 
+FLOOR = at("floor", "event_us", "1")
+
+
 def in_floors(cost: Callable[[Run], float | None]) -> Callable[[Run], float | None]:
-    return both(cost, at("floor", "event_us", "1"), lambda cpu, floor: cpu / floor)
+    return both(cost, FLOOR, lambda cpu, floor: cpu / floor)
 
 
 CPU_DELIVERY = at("load", "server_cpu_us_per_delivery")
@@ -63,9 +69,9 @@ CPU_EVENT = at("load", "server_cpu_us_per_event")
 
 FIGURES: dict[str, Figure] = {
     "cpu_delivery": Figure("server CPU per delivery", "µs", CPU_DELIVERY),
-    "cpu_floors": Figure("server CPU per delivery", "floors", in_floors(CPU_DELIVERY)),
+    "cpu_floors": Figure("server CPU per delivery", "floors", in_floors(CPU_DELIVERY), floors=True),
     "cpu_event": Figure("server CPU per event", "µs", CPU_EVENT),
-    "cpu_event_floors": Figure("server CPU per event", "floors", in_floors(CPU_EVENT)),
+    "cpu_event_floors": Figure("server CPU per event", "floors", in_floors(CPU_EVENT), floors=True),
     "deliveries_s": Figure("deliveries", "per s", at("load", "deliveries_per_second"), timed=True),
     "events_s": Figure("events", "per s", at("load", "events_per_second"), timed=True),
     "deliver_p50": Figure("publish to deliver, p50", "µs", at("load", "deliver_us", "p50"), timed=True),
@@ -99,6 +105,16 @@ def faults_of(run: Run) -> list[str]:
     return faults if faults or load.get("ok") else ["it is not said which"]
 
 
+def floor_fault(run: Run) -> str | None:
+    """Why nothing can be told in floors of this run; None where it can."""
+    floor = run.get("floor") or {}
+    if not floor.get("ok") or floor.get("faults"):
+        return f"the floor is not known: {(floor.get('faults') or ['it is not said why'])[0]}"
+    if (FLOOR(run) or 0) <= 0:
+        return "the floor is not known: its cost was not reported, or as nothing"
+    return None
+
+
 def refusal(figure: Figure, run: Run) -> str | None:
     """Why this run does not count for this figure; None where it does."""
     load, faults = run.get("load") or {}, faults_of(run)
@@ -109,6 +125,9 @@ def refusal(figure: Figure, run: Run) -> str | None:
     # In a closed loop, what the server spends on a delivery is its own, however late the next event comes.
     if limit.get("limited") and (figure.timed or open_loop):
         return f"the load generator was the limit: {limit.get('why') or 'it does not say why'}"
+    unknown = floor_fault(run) if figure.floors else None
+    if unknown:
+        return unknown
     if figure.read(run) is None:
         return "not reported"
     return None

@@ -18,6 +18,8 @@ def ask(program: Path, mode: str, flags: list[str]) -> dict[str, Any]:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT + GRACE, text=True)
     except subprocess.TimeoutExpired:
         return failed("carillon-load did not end in time")
+    except OSError as error:
+        return failed(f"carillon-load: {error}")
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import charts
 import loadgen
 import machine
-from figures import faults_of
+from figures import Run, faults_of, floor_fault
 from running import LOAD, run_group, say
 from scenarios import SCENARIOS, groups
 from servers import BUILD
@@ -106,7 +106,11 @@ def measure(chosen: argparse.Namespace) -> int:
     say(f"kept: {target}")
     if chosen.charts:
         draw(results, chosen.charts)
-    return 1 if any(faults_of(run) for entry in results["results"] for run in entry["runs"]) else 0
+    return 1 if any(failed(run) for entry in results["results"] for run in entry["runs"]) else 0
+
+
+def failed(run: Run) -> bool:
+    return bool(faults_of(run) or "floor" in run and floor_fault(run))
 
 
 def end(number: int, _frame: object) -> NoReturn:
