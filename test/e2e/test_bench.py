@@ -370,6 +370,11 @@ def test_without_a_floor_nothing_is_told_in_floors(floor, tmp_path):
     assert "one send()" not in picture.read_text()
 
 
+def test_memory_grows_to_its_peak():
+    memory = {"rss_connected": 8 << 20, "rss_peak": 40 << 20, "rss_end": 10 << 20}
+    assert summarise(FIGURES["growth"], [good_run(memory=memory)]).median == 32
+
+
 def test_goals():
     assert cells(results(carillon=[good_run(4.2)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: met"
     assert cells(results(carillon=[good_run(5.0)]), "server CPU per delivery, floors")[-1] == "≤ 1.1: missed"

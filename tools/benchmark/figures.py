@@ -79,6 +79,7 @@ FIGURES: dict[str, Figure] = {
     "deliver_p999": Figure("publish to deliver, p99.9", "µs", at("load", "deliver_us", "p999"), timed=True),
     "ack_p50": Figure("publish to ack, p50", "µs", at("load", "ack_us", "p50"), timed=True),
     "ack_p99": Figure("publish to ack, p99", "µs", at("load", "ack_us", "p99"), timed=True),
+    "ack_p999": Figure("publish to ack, p99.9", "µs", at("load", "ack_us", "p999"), timed=True),
     "memory": Figure("server memory per connection", "bytes", at("load", "memory", "user_bytes_per_connection")),
     "kernel_memory": Figure(
         "kernel memory per connection, both ends", "bytes", at("load", "memory", "kernel_bytes_per_connection")
@@ -86,12 +87,12 @@ FIGURES: dict[str, Figure] = {
     "connects_s": Figure("connects", "per s", at("load", "connects", "per_second"), timed=True),
     "connect_cpu": Figure("server CPU per connect", "µs", at("load", "connects", "server_cpu_us")),
     "growth": Figure(
-        "server memory, growth",
+        "server memory, growth at its peak",
         "MiB",
         both(
-            at("load", "memory", "rss_end"),
+            at("load", "memory", "rss_peak"),
             at("load", "memory", "rss_connected"),
-            lambda end, connected: (end - connected) / 2**20,
+            lambda peak, connected: (peak - connected) / 2**20,
         ),
     ),
     "tenant_memory": Figure("server memory per idle tenant", "bytes", at("registered", "bytes_per_tenant")),

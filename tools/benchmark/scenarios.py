@@ -37,7 +37,7 @@ class Scenario:
 
 COST = ("cpu_delivery", "cpu_floors")
 RATE = ("deliveries_s",)
-LATENCY = ("deliver_p50", "deliver_p99", "deliver_p999", "ack_p50", "ack_p99")
+LATENCY = ("deliver_p50", "deliver_p99", "deliver_p999", "ack_p50", "ack_p99", "ack_p999")
 CONNECTIONS = ("memory", "kernel_memory", "connects_s", "connect_cpu")
 
 
@@ -111,7 +111,7 @@ LATENCY_10K = Scenario(
 ONE_TO_ONE = Scenario(
     "one-to-one",
     "1 publisher, 1 WebSocket, one event in flight",
-    ("deliver_p50", "deliver_p99", "ack_p50", "ack_p99"),
+    LATENCY,
     load(1, 1, 1, events=20000, warmup=2000, depth=1),
     workers=None,
 )
