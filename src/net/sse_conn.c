@@ -70,8 +70,7 @@ static void on_wake(struct car_conn *conn) {
         car_conn_close(conn);
     } else {
         /* A comment would only queue up behind what it reads. */
-        uint64_t patience = (uint64_t)net_of(sse)->ping_interval_ms + net_of(sse)->ping_timeout_ms;
-        car_conn_wake_in(conn, patience > keepalive ? patience : keepalive);
+        car_conn_wake_in(conn, (uint64_t)net_of(sse)->ping_interval_ms + net_of(sse)->ping_timeout_ms);
     }
 }
 
