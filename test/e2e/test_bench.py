@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "benchmar
 
 import charts  # noqa: E402
 from figures import FIGURES, refusal, summarise  # noqa: E402
+from main import options  # noqa: E402
 from scenarios import SCENARIOS, groups  # noqa: E402
 from table import Report, aligned, number  # noqa: E402
 
@@ -384,6 +385,20 @@ def test_goals():
         entry["scenario"] = "latency"
     row = next(row for row in Report(latency).rows() if row[2] == "publish to deliver, p50, µs")
     assert row[3:] == ["100", "200", "≤ 0.65 × ws: met, 0.50"]
+
+
+def test_a_quick_run_meets_no_goal(tmp_path):
+    document = results(carillon=[good_run(3.0)])
+    assert "A quick run" not in Report(document).text()
+    document["settings"] = {"runs": 1, "quick": True}
+    text = Report(document).text()
+    assert cells(document, "server CPU per delivery, floors")[-1] == "≤ 1.1: quick"
+    assert ": met" not in text and ": missed" not in text
+    assert text.index("A quick run: it proves only that the benchmark works") < text.index("| scenario")
+    (picture,) = charts.write(document, tmp_path)
+    assert picture.read_text().count("Quick run, no measurement: ") >= 2
+    assert Path(options(["--quick"]).json).name == "quick.json" and Path(options([]).json).name == "results.json"
+    assert options(["--quick", "--json", "mine.json"]).json == "mine.json"
 
 
 def test_the_table_stands_straight():

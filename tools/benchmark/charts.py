@@ -163,7 +163,8 @@ def write(results: Results, folder: Path) -> list[Path]:
         chart = make(report)
         groups = [(title, bars) for title, bars in chart.groups if bars]
         if groups:
+            title = f"Quick run, no measurement: {chart.title}" if report.quick else chart.title
             path = folder / f"{name}.svg"
-            path.write_text(draw(Chart(chart.title, chart.unit, groups)), encoding="utf-8")
+            path.write_text(draw(Chart(title, chart.unit, groups)), encoding="utf-8")
             written.append(path)
     return written

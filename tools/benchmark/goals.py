@@ -50,8 +50,8 @@ GOALS: dict[tuple[str, str], Goal] = {
 }
 
 
-def verdict(scenario: str, figure: str, lookup: Lookup) -> str:
-    """The goal of a row and whether it was met; empty where the row has none."""
+def verdict(scenario: str, figure: str, lookup: Lookup, quick: bool) -> str:
+    """The goal of a row and whether it was met, which a quick run does not tell; empty where the row has none."""
     goal = GOALS.get((scenario, figure))
     if goal is None:
         return ""
@@ -65,6 +65,8 @@ def verdict(scenario: str, figure: str, lookup: Lookup) -> str:
         base = SCENARIOS[scenario].base or scenario
         text += f" × {base}"
         against = lookup(base, "carillon", figure)
+    if quick:
+        return f"{text}: quick"
     if ours.refused or against and (against.refused or not against.median):
         return f"{text}: unknown"
     value = ours.median / against.median if against else ours.median

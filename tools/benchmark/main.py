@@ -76,11 +76,13 @@ def scenario_name(text: str) -> str:
 def options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/bench", usage=__doc__.partition("usage: ")[2], allow_abbrev=False)
     parser.add_argument("--peers", action="store_true", help="the same against ws, socket.io and nginx with nchan")
-    parser.add_argument("--quick", action="store_true", help="one short run of each: proof that it works")
+    parser.add_argument("--quick", action="store_true", help="one short run of each: proof only that it works")
     parser.add_argument(
         "--runs", type=int, metavar="N", default=FEWEST_RUNS, help=f"at least {FEWEST_RUNS}, the default"
     )
-    parser.add_argument("--json", metavar="FILE", default=str(BUILD / "bench" / "results.json"))
+    parser.add_argument(
+        "--json", metavar="FILE", help="where results are kept; build/bench/results.json, or quick.json there"
+    )
     parser.add_argument("--charts", metavar="DIR", help="draw them as well")
     parser.add_argument("scenarios", nargs="*", type=scenario_name, metavar="SCENARIO", help="all where none is named")
     chosen = parser.parse_args(arguments)
@@ -88,6 +90,8 @@ def options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"fewer than {FEWEST_RUNS} runs say nothing about their spread")
     if chosen.quick:
         chosen.runs = 1
+    if chosen.json is None:
+        chosen.json = str(BUILD / "bench" / ("quick.json" if chosen.quick else "results.json"))
     return chosen
 
 

@@ -10,6 +10,8 @@ from scenarios import SCENARIOS
 
 Results = dict[str, Any]  # the document that running.py makes
 
+QUICK_LINE = "A quick run: it proves only that the benchmark works here. Its figures measure nothing and meet no goal."
+
 
 def number(value: float) -> str:
     """Three digits that count, or all that stand before the point."""
@@ -23,6 +25,7 @@ class Report:
 
     def __init__(self, results: Results):
         self.results = results
+        self.quick = bool(results["settings"]["quick"])
         self.runs: dict[tuple[str, str], list[Run]] = {}
         self.workers: dict[str, int] = {}
         for entry in results["results"]:
@@ -54,7 +57,8 @@ class Report:
     def row(self, scenario: str, figure: str) -> list[str]:
         cells = [self.cell(scenario, server, figure) for server in self.servers]
         label = f"{FIGURES[figure].label}, {FIGURES[figure].unit}"
-        return [scenario, str(self.workers.get(scenario, "")), label, *cells, verdict(scenario, figure, self.summary)]
+        goal = verdict(scenario, figure, self.summary, self.quick)
+        return [scenario, str(self.workers.get(scenario, "")), label, *cells, goal]
 
     def rows(self) -> list[list[str]]:
         present = {scenario for scenario, _ in self.runs}
@@ -67,7 +71,7 @@ class Report:
 
     def text(self) -> str:
         header = ["scenario", "workers", "figure", *self.servers, "goal"]
-        parts = [conditions(self.results), aligned(header, self.rows()), self.legend()]
+        parts = [conditions(self.results), QUICK_LINE if self.quick else "", aligned(header, self.rows()), self.legend()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def legend(self) -> str:
@@ -84,7 +88,7 @@ def conditions(results: Results) -> str:
     settings = results["settings"]
     lines = [f"- {key}: {value}" for key, value in results["machine"].items()]
     if settings["quick"]:
-        lines.append("- runs: 1, short: proof that it works, not a measurement")
+        lines.append("- runs: 1, short")
     else:
         lines.append(f"- runs: {settings['runs']}, servers in turns; median (least … greatest)")
     lines.append(
