@@ -4,7 +4,9 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -14,11 +16,12 @@ import pytest
 
 from harness import GUID, Server, program
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "benchmark"))
+BENCHMARK = str(Path(__file__).resolve().parents[2] / "tools" / "benchmark")
+sys.path.insert(0, BENCHMARK)
 
 import charts  # noqa: E402
+import main  # noqa: E402
 from figures import FIGURES, refusal, summarise  # noqa: E402
-from main import options  # noqa: E402
 from scenarios import SCENARIOS, groups  # noqa: E402
 from table import Report, aligned, number  # noqa: E402
 
@@ -149,6 +152,18 @@ def compact(value):
     return json.dumps(value, separators=(",", ":"))
 
 
+def rewritten(event, start, end, text):
+    message = event["message"]
+    return event | {"message": message[:start] + text + message[end:]}
+
+
+# What becomes of an event for one of its subscribers. See marker.c for what stands where in a message.
+FORGERIES = {
+    "forges the flight": lambda e: rewritten(e, 47, 48, "b" if e["message"][47] == "a" else "a"),
+    "forges the due time": lambda e: rewritten(e, 63, 64, "b" if e["message"][63] == "a" else "a"),
+}
+
+
 class Liar:
     """As little of Carillon as carillon-load asks for, with a lie about one event of tenant t0."""
 
@@ -220,7 +235,7 @@ class Liar:
         for feed in others:
             self.deliver(feed, event)
         if first[0] and not (victim and self.lie in ("drops", "drops the last", "swaps")):
-            self.deliver(first, event)
+            self.deliver(first, FORGERIES.get(self.lie, dict)(event) if victim else event)
         if victim and self.lie == "doubles":
             self.deliver(first, event)
         if victim and self.lie == "leaks":
@@ -262,6 +277,8 @@ LIES = {
     "swaps": "event 31 .* came where 30 was due",
     "leaks": "of t1: an event of t0 came",
     "refuses": "answered with 503",
+    "forges the flight": "event 30 .* mark that nothing under way was sent with",
+    "forges the due time": "event 30 .* mark that nothing under way was sent with",
     "never acknowledges": "110 events .* sent, 109 acknowledged",
 }
 
@@ -397,8 +414,8 @@ def test_a_quick_run_meets_no_goal(tmp_path):
     assert text.index("A quick run: it proves only that the benchmark works") < text.index("| scenario")
     (picture,) = charts.write(document, tmp_path)
     assert picture.read_text().count("Quick run, no measurement: ") >= 2
-    assert Path(options(["--quick"]).json).name == "quick.json" and Path(options([]).json).name == "results.json"
-    assert options(["--quick", "--json", "mine.json"]).json == "mine.json"
+    assert Path(main.options(["--quick"]).json).name == "quick.json" and Path(main.options([]).json).name == "results.json"
+    assert main.options(["--quick", "--json", "mine.json"]).json == "mine.json"
 
 
 def test_the_table_stands_straight():
@@ -417,6 +434,95 @@ def test_scenarios_come_with_what_they_are_compared_with():
     assert [[scenario.name for scenario in group] for group in groups(["paced-2"])] == [["paced", "paced-2"]]
     for scenario in SCENARIOS.values():
         assert set(scenario.figures) <= set(FIGURES) and (scenario.base is None or scenario.base in SCENARIOS)
+
+
+ENDING = """
+import json, os, signal, sys, time
+import main, servers
+
+LISTENS = "import time; print('listening on x:1', flush=True); time.sleep(60)"
+KIND = servers.Kind("", frozenset(), frozenset(), lambda start: ([sys.executable, "-c", LISTENS], 0))
+finished = json.loads(sys.argv[3])
+
+def run_group(*_):
+    if finished:
+        return [finished.pop()]
+    with servers.running(KIND, 1):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(20)
+
+main.run_group = run_group
+sys.exit(main.main(["--json", sys.argv[2], "fan-out", "many"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("groups_done", [0, 1])
+def test_a_signal_ends_it_without_remains(number, groups_done, tmp_path):
+    finished = results(carillon=[good_run()])["results"][:groups_done]
+    command = [sys.executable, "-B", "-c", ENDING, str(int(number)), str(tmp_path / "kept.json"), json.dumps(finished)]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": BENCHMARK}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, text=True)
+    assert done.returncode == 128 + number and "Traceback" not in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"][:groups_done]
+    assert ("| fan-out " in done.stdout) == bool(groups_done and number == signal.SIGINT)
+    assert ("broken off" in done.stderr) == (number == signal.SIGINT)
+
+
+def refused_with_a_line(capfd, *arguments):
+    assert main.main([str(argument) for argument in arguments]) == 1
+    out, err = capfd.readouterr()
+    assert out == "" and err.startswith("tools/bench: ") and err.count("\n") == 1
+    return err
+
+
+@pytest.fixture
+def unwatched(monkeypatch):
+    """main() in this process leaves signals and limits to pytest."""
+    monkeypatch.setattr(main.ending, "watch", lambda: None)
+    monkeypatch.setattr(main.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(main, "run_group", None)  # nothing is measured
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no JSON",
+        "\ufeff",
+        "[]",
+        "3",
+        "{}",
+        '{"machine": {}, "settings": {"runs": 3, "quick": false}, "results": [3]}',
+        json.dumps(results(carillon=[3])),
+        json.dumps(results(carillon=[{"load": []}])),
+        json.dumps(results(carillon=[{"faults": [], "load": {"load": 3}}])),
+        json.dumps(results(carillon=[{"faults": 3}])),
+        json.dumps(results(carillon=[good_run() | {"floor": "none"}])),
+    ],
+)
+def test_a_file_that_is_none_of_ours(text, tmp_path, capfd, unwatched):
+    file = tmp_path / "other.json"
+    file.write_text(text)
+    assert "other.json: no " in refused_with_a_line(capfd, "report", file)
+    assert "other.json: no " in refused_with_a_line(capfd, "charts", file, tmp_path / "charts")
+    assert not (tmp_path / "charts").exists()
+
+
+def test_a_file_that_is_ours(tmp_path, capfd, unwatched):
+    file = tmp_path / "ours.json"
+    file.write_text(json.dumps(results(carillon=[good_run(), {"faults": ["it ended"]}, good_run() | {"floor": None}])))
+    assert main.main(["report", str(file)]) == 0 and "it ended" in capfd.readouterr().out
+
+
+def test_where_nothing_can_be_written_nothing_is_measured(tmp_path, capfd, unwatched):
+    file = tmp_path / "file"
+    file.write_text("kept")
+    for arguments in (["--json", file / "x.json"], ["--json", tmp_path], ["--json", "/proc/x/y.json"]):
+        refused_with_a_line(capfd, *arguments)
+    refused_with_a_line(capfd, "--json", file, "--charts", file)
+    assert file.read_text() == "kept"
+    refused_with_a_line(capfd, "report", tmp_path / "none.json")
 
 
 def test_charts_show_good_figures_only(tmp_path):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from documents import Results
 from figures import FLOOR, Figure, Summary, summarise
-from table import Report, Results, number
+from table import Report, number
 
 WIDTH = 760
 LEFT = 110  # where bars begin

@@ -10,22 +10,21 @@ usage: tools/bench [--peers] [--quick] [--runs N] [--json FILE] [--charts DIR] [
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import shlex
-import signal
 import sys
-from pathlib import Path
-from typing import Any, NoReturn
 
 import charts
+import documents
+import ending
 import loadgen
 import machine
+from documents import DocumentError, Results
 from figures import Run, faults_of, floor_fault
 from running import LOAD, run_group, say
 from scenarios import SCENARIOS, groups
 from servers import BUILD
-from table import Report, Results, aligned, number
+from table import Report, aligned, number
 
 FEWEST_RUNS = 3
 
@@ -48,21 +47,13 @@ def floor(flags: list[str]) -> int:
     return 0
 
 
-def read(file: str) -> Results:
-    try:
-        results: Results = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        sys.exit(f"tools/bench: {file}: {error}")
-    return results
-
-
 def report(file: str) -> int:
-    print(Report(read(file)).text(), end="")
+    print(Report(documents.read(file)).text(), end="")
     return 0
 
 
 def draw(results: Results, folder: str) -> int:
-    for path in charts.write(results, Path(folder)):
+    for path in charts.write(results, documents.prepare_folder(folder)):
         say(f"drawn: {path}")
     return 0
 
@@ -96,18 +87,30 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 
 def measure(chosen: argparse.Namespace) -> int:
-    results: dict[str, Any] = {
+    """Ctrl-C leaves the groups that are finished, and their table."""
+    target = documents.prepare(chosen.json)
+    if chosen.charts:
+        documents.prepare_folder(chosen.charts)
+    results: Results = {
         "machine": machine.describe(chosen.peers),
         "settings": {"runs": chosen.runs, "quick": chosen.quick},
         "results": [],
     }
-    target = Path(chosen.json)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for group in groups(chosen.scenarios or list(SCENARIOS)):
-        results["results"] += run_group(group, chosen.peers, chosen.runs, chosen.quick)
-        target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")  # now: a later one may be broken off
-    print(Report(results).text(), end="")
-    say(f"kept: {target}")
+    broken_off = None
+    try:
+        for group in groups(chosen.scenarios or list(SCENARIOS)):
+            results["results"] += run_group(group, chosen.peers, chosen.runs, chosen.quick)
+            documents.keep(results, target)  # now: a later one may be broken off
+    except ending.Ended as error:
+        if not error.by_hand:
+            raise
+        broken_off = error
+    if results["results"]:
+        print(Report(results).text(), end="")
+        say(f"kept: {target}")
+    if broken_off:
+        say("broken off: the table has what was finished" if results["results"] else "broken off: nothing was finished")
+        raise broken_off
     if chosen.charts:
         draw(results, chosen.charts)
     return 1 if any(failed(run) for entry in results["results"] for run in entry["runs"]) else 0
@@ -117,25 +120,29 @@ def failed(run: Run) -> bool:
     return bool(faults_of(run) or "floor" in run and floor_fault(run))
 
 
-def end(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)  # through the `finally` of whatever is running
-
-
-def main(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     match arguments:
         case ["list"]:
             return list_scenarios()
         case ["report", file]:
             return report(file)
         case ["charts", file, folder]:
-            return draw(read(file), folder)
-    signal.signal(signal.SIGTERM, end)
+            return draw(documents.read(file), folder)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # each connection is a file, here and in the servers
     match arguments:
         case ["floor", *flags]:
             return floor(flags)
     return measure(options(arguments))
+
+
+def main(arguments: list[str]) -> int:
+    ending.watch()
+    try:
+        return run(arguments)
+    except DocumentError as error:
+        say(f"tools/bench: {error}")
+        return 1
 
 
 if __name__ == "__main__":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from documents import Results
 from figures import FIGURES, Run, Summary, summarise
 from goals import verdict
 from scenarios import SCENARIOS
-
-Results = dict[str, Any]  # the document that running.py makes
 
 QUICK_LINE = "A quick run: it proves only that the benchmark works here. Its figures measure nothing and meet no goal."
 
