@@ -28,12 +28,15 @@ static size_t sink_input(struct conn *conn, char *data, size_t *len) {
 }
 
 /* The sink's process: it ends by the signal that sink_stop sends, or with its parent. */
-__attribute__((noreturn)) static void sink_main(int listener, uint32_t count, int told) {
+__attribute__((noreturn)) static void sink_main(pid_t parent, int listener, uint32_t count, int told) {
     static atomic_uint phase;
     uint64_t total = 0;
+    /* Who dies before this is asked for sends no signal. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) {
+        _exit(1);
+    }
     struct loop *loop = memory_zeroed(1, sizeof *loop);
     struct conn *conns = memory_zeroed(count, sizeof *conns);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!loop_open(loop, &phase)) {
         _exit(1);
     }
@@ -88,9 +91,10 @@ int sink_start(struct sink *sink, uint32_t count) {
     if (sink->told < 0 || listener < 0) {
         return -1;
     }
+    pid_t parent = getpid();
     sink->pid = fork();
     if (sink->pid == 0) {
-        sink_main(listener, count, sink->told);
+        sink_main(parent, listener, count, sink->told);
     }
     close(listener);
     for (; sink->count < count; sink->count++) {
