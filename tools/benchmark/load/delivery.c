@@ -66,12 +66,19 @@ void delivery_take(struct conn *conn, const char *text, size_t len, size_t wire)
     if (marker.counter > *seen) {
         *seen = marker.counter;
     }
+    struct sent sent = {(uint32_t)(strand - load->strands), marker.counter, marker.due};
+    if (!flights_carry(&load->flights, marker.flight, &sent)) {
+        conn_fault(conn,
+                   "event %" PRIu32 " of publisher %" PRIu32 " came with a mark that nothing under way was sent with",
+                   marker.counter, strand->publisher);
+        return;
+    }
     struct loop *loop = conn->loop;
     struct tally *tally = loop->tally;
     tally->deliveries++;
     tally->bytes += wire;
     tally->last = loop->now;
-    histogram_add(&tally->deliver, loop->now > marker.due ? loop->now - marker.due : 0);
+    histogram_add(&tally->deliver, loop->now > sent.due ? loop->now - sent.due : 0);
     if (!flights_arrive(&load->flights, marker.flight, loop)) {
         conn_fault(conn, "event %" PRIu32 " of publisher %" PRIu32 " came, which nobody has under way", marker.counter,
                    strand->publisher);

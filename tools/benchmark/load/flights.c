@@ -16,8 +16,23 @@ void flights_free(struct flights *flights) {
     free(flights->all);
 }
 
-void flights_begin(struct flights *flights, uint32_t flight, uint32_t awaited) {
-    atomic_store_explicit(&flights->all[flight].awaited, awaited, memory_order_release);
+void flights_begin(struct flights *flights, uint32_t flight, uint32_t awaited, const struct sent *sent) {
+    struct flight *begun = &flights->all[flight];
+    atomic_store_explicit(&begun->strand, sent->strand, memory_order_relaxed);
+    atomic_store_explicit(&begun->counter, sent->counter, memory_order_relaxed);
+    atomic_store_explicit(&begun->due, sent->due, memory_order_relaxed);
+    atomic_store_explicit(&begun->awaited, awaited, memory_order_release);
+}
+
+bool flights_carry(const struct flights *flights, uint32_t flight, const struct sent *sent) {
+    if (flight >= flights->count) {
+        return false;
+    }
+    const struct flight *begun = &flights->all[flight];
+    return atomic_load_explicit(&begun->awaited, memory_order_acquire) > 0 &&
+           atomic_load_explicit(&begun->strand, memory_order_relaxed) == sent->strand &&
+           atomic_load_explicit(&begun->counter, memory_order_relaxed) == sent->counter &&
+           atomic_load_explicit(&begun->due, memory_order_relaxed) == sent->due;
 }
 
 static void push(struct flights *flights, uint32_t flight, const struct loop *loop) {

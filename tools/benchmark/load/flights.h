@@ -9,9 +9,17 @@ struct loop;
 
 #define FLIGHTS_END UINT32_MAX
 
+/* The event that is in flight, as it was sent. */
+struct sent {
+    uint32_t strand, counter;
+    uint64_t due; /* when it was to be sent, by clock_now */
+};
+
 struct flight {
     atomic_uint awaited; /* deliveries and the acknowledgement that are still to come */
     uint32_t next;       /* among those that are over */
+    _Atomic uint32_t strand, counter;
+    _Atomic uint64_t due;
 };
 
 /*
@@ -30,7 +38,10 @@ struct flights {
 void flights_init(struct flights *flights, uint32_t count, struct loop *home);
 void flights_free(struct flights *flights);
 
-void flights_begin(struct flights *flights, uint32_t flight, uint32_t awaited);
+void flights_begin(struct flights *flights, uint32_t flight, uint32_t awaited, const struct sent *sent);
+
+/* Whether this event is the one under way there, and was sent with this due time. Any loop's thread. */
+bool flights_carry(const struct flights *flights, uint32_t flight, const struct sent *sent);
 
 /* One of those that were awaited has come, on the thread of `loop`. Returns false where none was. */
 bool flights_arrive(struct flights *flights, uint32_t flight, const struct loop *loop);

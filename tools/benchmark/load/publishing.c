@@ -19,7 +19,8 @@ static void publish(struct publishing *publishing, uint32_t index, uint32_t flig
     struct conn *conn = strand->conn;
     struct marker marker = {load->nonce, strand->tenant, strand->publisher, ++strand->sent, flight, due};
     marker_write(publishing->message, &marker);
-    flights_begin(&load->flights, flight, strand->readers + 1);
+    flights_begin(&load->flights, flight, strand->readers + 1,
+                  &(struct sent){.strand = index, .counter = strand->sent, .due = due});
     form_write(&publishing->form, &conn->out, strand->tenant, posts_next(conn->posts), publishing->message,
                load->options->bytes);
     posts_add(conn->posts, &(struct post){.due = due, .strand = index, .flight = flight});
