@@ -354,6 +354,23 @@ def test_a_limited_run_keeps_the_cost_in_a_closed_loop_only():
     assert refusal(cost, good_run(rate=200)) is None
 
 
+def test_a_limited_run_of_idle_sockets_has_no_rate():
+    connects = {"per_second": 1000.0, "server_cpu_us": 20.0}
+    memory = {"user_bytes_per_connection": 500.0, "kernel_bytes_per_connection": 4000.0}
+    idle = good_run(mode="idle", connects=connects, memory=memory, **LIMITED)
+    document = results(carillon=[idle])
+    document["results"][0]["scenario"] = "idle"
+    goals = {row[2]: row[-1] for row in Report(document).rows()}
+    assert goals["connects, per s"] == "≥ 25,000: unknown"
+    assert goals["server CPU per connect, µs"] == "≤ 25: met"
+    assert goals["server memory per connection, bytes"] == "≤ 768: met"
+    assert "no rest" in refusal(FIGURES["connects_s"], idle)
+    del idle["load"]["load"]  # of a load generator that did not say
+    assert refusal(FIGURES["connects_s"], idle) is None
+    text = Report(document).text()
+    assert text.index("where the load generator was the limit, rates and latencies are refused") < text.index("| scen")
+
+
 def test_what_was_not_reported_is_no_figure():
     broken = good_run()
     broken["floor"] = {"ok": False, "faults": ["no memory"]}
@@ -414,7 +431,8 @@ def test_a_quick_run_meets_no_goal(tmp_path):
     assert text.index("A quick run: it proves only that the benchmark works") < text.index("| scenario")
     (picture,) = charts.write(document, tmp_path)
     assert picture.read_text().count("Quick run, no measurement: ") >= 2
-    assert Path(main.options(["--quick"]).json).name == "quick.json" and Path(main.options([]).json).name == "results.json"
+    assert Path(main.options(["--quick"]).json).name == "quick.json"
+    assert Path(main.options([]).json).name == "results.json"
     assert main.options(["--quick", "--json", "mine.json"]).json == "mine.json"
 
 

@@ -32,6 +32,7 @@ FEWEST_RUNS = 3
 def list_scenarios() -> int:
     for scenario in SCENARIOS.values():
         print(f"{scenario.name}\n    {scenario.about}\n    {scenario.mode} {shlex.join(scenario.flags())}")
+        print(f"    {scenario.threads()}")
     return 0
 
 

@@ -30,6 +30,11 @@ class Scenario:
             flags += [f"--{key}", str(value)]
         return flags
 
+    def threads(self) -> str:
+        """Which threads serve it."""
+        count = "one a processor" if self.workers is None else str(self.workers)
+        return f"server threads: {count}" + ("" if self.alone else "; a peer has one")
+
     def needs(self) -> tuple[str, str]:
         """How it subscribes and how it publishes: what a server must be able to do."""
         return str(self.options.get("subscribe", "ws")), str(self.options.get("publish", "http"))

@@ -68,7 +68,8 @@ class Report:
 
     def text(self) -> str:
         header = ["scenario", "workers", "figure", *self.servers, "goal"]
-        parts = [conditions(self.results), QUICK_LINE if self.quick else "", aligned(header, self.rows()), self.legend()]
+        warning = QUICK_LINE if self.quick else ""
+        parts = [conditions(self.results), warning, aligned(header, self.rows()), self.legend()]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def legend(self) -> str:
@@ -91,6 +92,10 @@ def conditions(results: Results) -> str:
     lines.append(
         "- workers: Carillon's threads; each peer is one thread. A floor is the CPU time of one send() of the "
         "same bytes to a socket, measured in the same turn"
+    )
+    lines.append(
+        "- where the load generator was the limit, rates and latencies are refused; the server's CPU time stands in a "
+        "closed loop (a delivery, an event) and for a connect, for it is the server's own"
     )
     return "\n".join(lines)
 
