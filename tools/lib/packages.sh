@@ -93,16 +93,27 @@ install_packages() {
         apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${names[@]}"
 }
 
-# unpack_packages FOLDER GROUP: the group's packages unpacked into the folder: no service starts, no file lands elsewhere.
-# What they depend on has to be there.
+# unpack_packages FOLDER GROUP: the group's packages unpacked into the folder: no service starts, no file lands elsewhere,
+# and it takes no root where apt's lists know the packages. What they depend on has to be there.
 unpack_packages() {
     local names=() file
     [ ! -e "$1/unpacked" ] && [ "${CARILLON_NO_INSTALL-}" != 1 ] || return 0
     mapfile -t names < <(packages_for "$2")
+    if ! command -v apt-get >/dev/null; then
+        echo "carillon: no apt-get here; install what your system calls: ${names[*]}" >&2
+        echo "carillon: then say so with CARILLON_NO_INSTALL=1" >&2
+        return 1
+    fi
     echo "carillon: unpacking ${names[*]}" >&2
-    as_root apt-get update --quiet=2 || return 1
-    mkdir -p "$1"
-    (cd "$1" && apt-get download --quiet=2 -o APT::Sandbox::User= "${names[@]}") || return 1
+    mkdir -p "$1" || return 1
+    # Only apt's lists are root's: they are brought up to date where they do not know a package, or know an old one.
+    local download=(apt-get download --quiet=2 -o APT::Sandbox::User= "${names[@]}")
+    if ! (cd "$1" && "${download[@]}") 2>/dev/null &&
+        ! { as_root apt-get update --quiet=2 && (cd "$1" && "${download[@]}"); }; then
+        echo "carillon: not downloaded: either apt's lists are out of date (after 'apt-get update' by root this needs" \
+            "no root), or there is no network. Or install ${names[*]} and set CARILLON_NO_INSTALL=1" >&2
+        return 1
+    fi
     for file in "$1"/*.deb; do dpkg-deb --extract "$file" "$1" || return 1; done
     touch "$1/unpacked"
 }
