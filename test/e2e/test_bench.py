@@ -161,6 +161,18 @@ def rewritten(event, start, end, text):
 FORGERIES = {
     "forges the flight": lambda e: rewritten(e, 47, 48, "b" if e["message"][47] == "a" else "a"),
     "forges the due time": lambda e: rewritten(e, 63, 64, "b" if e["message"][63] == "a" else "a"),
+    "counts wrong": lambda e: e | {"seq": e["seq"] + 1},
+    "names another tenant": lambda e: e | {"tenant_id": "t1"},
+    "puts bytes before": lambda e: rewritten(e, 0, 0, "."),
+    "puts bytes behind": lambda e: rewritten(e, 100, 100, "."),
+    "says another id": lambda e: e | {"sse_id": 7},
+}
+
+# What is acknowledged in place of the event.
+FALSE_ACKS = {
+    "acknowledges another": lambda e: rewritten(e, 39, 40, "b"),
+    "acknowledges another tenant's": lambda e: e | {"tenant_id": "t1"},
+    "acknowledges nothing": lambda e: {},
 }
 
 
@@ -216,19 +228,26 @@ class Liar:
         if target.startswith("/ws"):
             key = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-            writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode() + self.text(hello))
+            writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode())
+            self.greet(writer, self.text(hello), self.as_frame)
             self.feeds.setdefault(tenant, []).append((writer, self.as_frame))
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
-            writer.write(f"event: connection_established\ndata: {hello}\n\n".encode())
+            self.greet(writer, f"event: connection_established\ndata: {hello}\n\n".encode(), self.as_stream)
             self.feeds.setdefault(tenant, []).append((writer, self.as_stream))
         await reader.read()
+
+    def greet(self, writer, hello, encode):
+        if self.lie == "does not greet first":
+            writer.write(encode({"id": "e", "tenant_id": "t0", "seq": 1, "type": "message", "message": "early"}))
+        writer.write(hello)
 
     def publish(self, tenant, message, answer):
         """Delivers an event, or does worse; returns the answer."""
         count = self.counts[tenant] = self.counts.get(tenant, 0) + 1
         event = {"id": "e", "tenant_id": tenant, "seq": count, "type": "message", "message": message}
-        victim = tenant == "t0" and count == (self.LAST if self.lie == "drops the last" else self.VICTIM)
+        late = self.lie in ("drops the last", "never acknowledges the last")
+        victim = tenant == "t0" and count == (self.LAST if late else self.VICTIM)
         if victim and self.lie == "refuses":
             return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
         first, *others = self.feeds.get(tenant, [(None, None)])
@@ -245,13 +264,17 @@ class Liar:
             self.held = None
         if victim and self.lie == "swaps":
             self.held = event
-        return b"" if victim and self.lie == "never acknowledges" else answer(event)
+        if victim and self.lie in ("never acknowledges", "never acknowledges the last"):
+            return b""
+        return answer(FALSE_ACKS.get(self.lie, dict)(event) if victim else event)
 
     def answer(self, event):
         body = compact(event).encode()
-        return (
-            b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
+        status = b"200 OK" if self.lie == "answers with 200" else b"201 Created"
+        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (
+            status,
+            len(body),
+        ) + body
 
     def deliver(self, feed, event):
         writer, encode = feed
@@ -261,7 +284,8 @@ class Liar:
         return self.text(compact({"type": "event_created", "event": event}))
 
     def as_stream(self, event):
-        return f"id: {event['seq']}\nevent: event_created\ndata: {compact(event)}\n\n".encode()
+        seq = event.get("sse_id", event["seq"])
+        return f"id: {seq}\nevent: event_created\ndata: {compact(event)}\n\n".encode()
 
     @staticmethod
     def text(payload):
@@ -279,7 +303,17 @@ LIES = {
     "refuses": "answered with 503",
     "forges the flight": "event 30 .* mark that nothing under way was sent with",
     "forges the due time": "event 30 .* mark that nothing under way was sent with",
-    "never acknowledges": "110 events .* sent, 109 acknowledged",
+    "counts wrong": "seq 31 came where 30 was due",
+    "names another tenant": "event 30 came as one of another tenant",
+    "puts bytes before": "event came without its mark",
+    "puts bytes behind": "event 30 .* came changed or cut off",
+    "does not greet first": "got an event before it was told that it is connected",
+    "acknowledges another": "publish 5[0-9] was acknowledged with what is not its event",
+    "acknowledges another tenant's": "publish 5[0-9] was acknowledged with what is not its event",
+    "acknowledges nothing": "publish 5[0-9] was acknowledged with what is not its event",
+    "answers with 200": "publish 1 was answered with 200",
+    "never acknowledges": "publish 59 was acknowledged with what is not its event",
+    "never acknowledges the last": "110 events .* sent, 109 acknowledged",
 }
 
 
@@ -296,6 +330,12 @@ def test_lies_are_faults(lie, subscribe):
     with Liar(lie) as server:
         code, answer = run_load(server.port, "--timeout", 2, subscribe=subscribe, publishers=1)
     assert code == 1 and re.search(LIES[lie], "\n".join(answer["faults"])), answer["faults"]
+
+
+def test_a_stream_has_the_ids_of_its_events():
+    with Liar("says another id") as server:
+        code, answer = run_load(server.port, "--timeout", 2, subscribe="sse", publishers=1)
+    assert code == 1 and "seq 30 came with another id" in "\n".join(answer["faults"]), answer["faults"]
 
 
 # What the report makes of it

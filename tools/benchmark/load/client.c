@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "delivery.h"
+#include "event.h"
 #include "load.h"
 #include "poster.h"
 #include "ws.h"
@@ -36,16 +37,18 @@ static void established(struct conn *conn) {
 }
 
 /* What the dialect has made of a frame or event. */
-static void take(struct conn *conn, enum frame_kind kind, const char *text, size_t len, size_t wire, uint64_t ref) {
+static void take(struct conn *conn, enum frame_kind kind, const struct unit *unit) {
     struct bytes hello = {0};
     switch (kind) {
     case FRAME_EVENT:
         if (conn->live) {
-            delivery_take(conn, text, len, wire);
+            delivery_take(conn, unit);
+        } else {
+            conn_fault(conn, "got an event before it was told that it is connected");
         }
         break;
     case FRAME_ACK:
-        poster_acked(conn, ref);
+        poster_acked(conn, unit->ref, unit->event, unit_event_len(unit));
         break;
     case FRAME_ESTABLISHED:
         if (conn->live) {
@@ -67,18 +70,16 @@ static void take(struct conn *conn, enum frame_kind kind, const char *text, size
     case FRAME_OTHER:
         break;
     case FRAME_STRANGE:
-        conn_fault(conn, "got what is not to be expected: %.*s", shown(text, len), text);
+        conn_fault(conn, "got what is not to be expected: %.*s", shown(unit->text, unit->len), unit->text);
         break;
     }
 }
 
 static void take_frame(struct conn *conn, const struct ws_frame *frame) {
-    uint64_t ref = 0;
-    enum frame_kind kind;
+    struct unit unit = {.text = frame->payload, .len = frame->len, .wire = frame->size};
     switch (frame->opcode) {
     case WS_TEXT:
-        kind = conn->load->dialect->ws_kind(frame->payload, frame->len, &ref);
-        take(conn, kind, frame->payload, frame->len, frame->size, ref);
+        take(conn, conn->load->dialect->ws_kind(&unit), &unit);
         break;
     case WS_PING:
         ws_frame_write(&conn->out, WS_PONG, frame->payload, frame->len);
@@ -121,7 +122,13 @@ static size_t sse_input(struct conn *conn, char *data, size_t *len) {
     }
     while (conn->fd >= 0 && conn->input && sse_event_read(data + used, *len - used, &event) == READING_WHOLE) {
         used += event.size;
-        take(conn, conn->load->dialect->sse_kind(&event), event.data, event.len, event.size + conn->sse.overhead, 0);
+        struct unit unit = {.text = event.data,
+                            .len = event.len,
+                            .wire = event.size + conn->sse.overhead,
+                            .event = event.data,
+                            .streamed = true,
+                            .id = number_read(event.id, event.id_len)};
+        take(conn, conn->load->dialect->sse_kind(&event), &unit);
         conn->sse.overhead = 0;
     }
     conn->sse.decoded = *len - used;

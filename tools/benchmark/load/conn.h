@@ -37,6 +37,7 @@ struct conn {
     conn_input *input; /* NULL: nothing is read */
     struct loop *loop;
     struct load *load;   /* NULL in a sink */
+    uint64_t seq;        /* of the last event, as the server numbers them; 0: none came yet */
     uint32_t *seen;      /* the number of the last event, by the tenant's strands */
     struct posts *posts; /* what it has published that is not acknowledged; NULL where it only reads */
     struct bytes rest;   /* input that is no whole unit yet */

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "event.h"
 #include "load.h"
-#include "marker.h"
 
 /* The event is not the next one of its strand. Returns whether it is nevertheless one that had not come. */
 static bool out_of_turn(struct conn *conn, const struct strand *strand, uint32_t counter, uint32_t seen) {
@@ -43,45 +43,72 @@ static struct strand *strand_of(struct conn *conn, const struct marker *marker) 
     return strand;
 }
 
-void delivery_take(struct conn *conn, const char *text, size_t len, size_t wire) {
-    struct marker marker;
-    const char *padding = marker_find(text, len, &marker);
-    if (!padding) {
-        conn_fault(conn, "an event came without its mark: %.*s", (int)(len < 100 ? len : 100), text);
+/* What the server says of the event beside its message: whose it is, and its number in the tenant. */
+static void check_seal(struct conn *conn, const struct event *event, const struct unit *unit) {
+    if (event->tenant != conn->tenant) {
+        conn_fault(conn, "event %" PRIu32 " came as one of another tenant", event->marker.counter);
+    }
+    if (conn->seq > 0 && event->seq != conn->seq + 1) {
+        conn_fault(conn, "seq %" PRIu64 " came where %" PRIu64 " was due", event->seq, conn->seq + 1);
+    }
+    if (unit->streamed && unit->id != event->seq) {
+        conn_fault(conn, "seq %" PRIu64 " came with another id", event->seq);
+    }
+    conn->seq = event->seq;
+}
+
+/* Which event of its publisher it is. Returns whether it is to be counted. */
+static bool check_turn(struct conn *conn, const struct strand *strand, const struct event *event) {
+    const struct load *load = conn->load;
+    const struct marker *marker = &event->marker;
+    if (!event->intact) {
+        conn_fault(conn, "event %" PRIu32 " of publisher %" PRIu32 " came changed or cut off", marker->counter,
+                   strand->publisher);
+    }
+    uint32_t index = (uint32_t)(strand - load->strands);
+    uint32_t *seen = &conn->seen[index / load->options->tenants];
+    if (marker->counter != *seen + 1 && !out_of_turn(conn, strand, marker->counter, *seen)) {
+        return false;
+    }
+    if (marker->counter > *seen) {
+        *seen = marker->counter;
+    }
+    if (!flights_carry(&load->flights, marker->flight, &(struct sent){index, marker->counter, marker->due})) {
+        conn_fault(conn,
+                   "event %" PRIu32 " of publisher %" PRIu32 " came with a mark that nothing under way was sent with",
+                   marker->counter, strand->publisher);
+        return false;
+    }
+    return true;
+}
+
+void delivery_take(struct conn *conn, const struct unit *unit) {
+    struct load *load = conn->load;
+    struct event event;
+    if (!event_read(load, unit->event, unit_event_len(unit), &event)) {
+        conn_fault(conn, "an event came without its mark: %.*s", (int)(unit->len < 100 ? unit->len : 100), unit->text);
         return;
     }
-    const struct strand *strand = strand_of(conn, &marker);
+    const struct strand *strand = strand_of(conn, &event.marker);
     if (!strand) {
         return;
     }
-    struct load *load = conn->load;
-    if ((size_t)(text + len - padding) < load->padding_len || memcmp(padding, load->padding, load->padding_len) != 0) {
-        conn_fault(conn, "event %" PRIu32 " of publisher %" PRIu32 " came changed or cut off", marker.counter,
-                   strand->publisher);
+    if (!load->dialect->bare) {
+        check_seal(conn, &event, unit);
     }
-    uint32_t *seen = &conn->seen[(uint32_t)(strand - load->strands) / load->options->tenants];
-    if (marker.counter != *seen + 1 && !out_of_turn(conn, strand, marker.counter, *seen)) {
-        return;
-    }
-    if (marker.counter > *seen) {
-        *seen = marker.counter;
-    }
-    struct sent sent = {(uint32_t)(strand - load->strands), marker.counter, marker.due};
-    if (!flights_carry(&load->flights, marker.flight, &sent)) {
-        conn_fault(conn,
-                   "event %" PRIu32 " of publisher %" PRIu32 " came with a mark that nothing under way was sent with",
-                   marker.counter, strand->publisher);
+    if (!check_turn(conn, strand, &event)) {
         return;
     }
     struct loop *loop = conn->loop;
     struct tally *tally = loop->tally;
+    uint64_t due = event.marker.due; /* and the one it was sent with */
     tally->deliveries++;
-    tally->bytes += wire;
+    tally->bytes += unit->wire;
     tally->last = loop->now;
-    histogram_add(&tally->deliver, loop->now > sent.due ? loop->now - sent.due : 0);
-    if (!flights_arrive(&load->flights, marker.flight, loop)) {
-        conn_fault(conn, "event %" PRIu32 " of publisher %" PRIu32 " came, which nobody has under way", marker.counter,
-                   strand->publisher);
+    histogram_add(&tally->deliver, loop->now > due ? loop->now - due : 0);
+    if (!flights_arrive(&load->flights, event.marker.flight, loop)) {
+        conn_fault(conn, "event %" PRIu32 " of publisher %" PRIu32 " came, which nobody has under way",
+                   event.marker.counter, strand->publisher);
     }
 }
 

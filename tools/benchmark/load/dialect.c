@@ -18,6 +18,18 @@ bool text_begins(const char *text, size_t len, const char *start, const char **a
     return len >= start_len && memcmp(text, start, start_len) == 0;
 }
 
+enum frame_kind ack_read(struct unit *unit, const char *after, const char *between) {
+    const char *end = unit->text + unit->len;
+    unit->ref = 0;
+    for (; after < end && *after >= '0' && *after <= '9'; after++) {
+        unit->ref = unit->ref * 10 + (uint64_t)(*after - '0');
+    }
+    if (!text_begins(after, (size_t)(end - after), between, &unit->event)) {
+        unit->event = NULL;
+    }
+    return FRAME_ACK;
+}
+
 void form_api_events(struct form *form, const char *host, size_t message_len) {
     static const char open[] = "{\"message\":\"";
     static const char close[] = "\"}";

@@ -18,14 +18,30 @@ enum frame_kind {
     FRAME_PING /* wants dialect->pong */
 };
 
+/* What came in one frame of a WebSocket, or as one event of a stream. */
+struct unit {
+    const char *text;
+    size_t len;
+    size_t wire;       /* its length with everything around it */
+    const char *event; /* where the event begins that it delivers or acknowledges, up to the end; NULL: nowhere */
+    uint64_t ref;      /* of an acknowledgement */
+    bool streamed;     /* over SSE, with the id that follows */
+    uint64_t id;
+};
+
+static inline size_t unit_event_len(const struct unit *unit) {
+    return unit->event ? (size_t)(unit->text + unit->len - unit->event) : 0;
+}
+
 /* What servers of one kind understand and say. Immutable. */
 struct dialect {
     const char *name;
+    bool bare;           /* a message travels as it is: there is no event around it, and none in its acknowledgement */
     bool greets;         /* FRAME_ESTABLISHED comes; else the answer to the handshake says as much */
     const char *ws_path; /* the tenant's name follows */
     const char *sse_path;
     const char *pong;
-    enum frame_kind (*ws_kind)(const char *text, size_t len, uint64_t *ref);
+    enum frame_kind (*ws_kind)(struct unit *unit);
     enum frame_kind (*sse_kind)(const struct sse_event *event);
     void (*hello)(struct bytes *text, uint32_t tenant);
     void (*http_form)(struct form *form, const char *host, size_t message_len);
@@ -41,6 +57,9 @@ const struct dialect *dialect_find(const char *name);
 
 /* Whether the text begins so; then *after is what follows. */
 bool text_begins(const char *text, size_t len, const char *start, const char **after);
+
+/* Reads the number of an acknowledgement, and the event after it, if `between` stands between them. */
+enum frame_kind ack_read(struct unit *unit, const char *after, const char *between);
 
 /* A request that posts {"message":…} to /api/v1/events, as two of the dialects have it. */
 void form_api_events(struct form *form, const char *host, size_t message_len);

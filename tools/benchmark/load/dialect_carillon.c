@@ -4,19 +4,15 @@
 
 /* Frames are told apart by how they begin, as the servers write them: `type` comes first, without spaces. */
 
-static enum frame_kind ws_kind(const char *text, size_t len, uint64_t *ref) {
+static enum frame_kind ws_kind(struct unit *unit) {
     const char *after;
-    if (text_begins(text, len, "{\"type\":\"event_created\",", &after)) {
+    if (text_begins(unit->text, unit->len, "{\"type\":\"event_created\",\"event\":", &unit->event)) {
         return FRAME_EVENT;
     }
-    if (text_begins(text, len, "{\"type\":\"ack\",\"ref\":", &after)) {
-        *ref = 0;
-        for (; after < text + len && *after >= '0' && *after <= '9'; after++) {
-            *ref = *ref * 10 + (uint64_t)(*after - '0');
-        }
-        return FRAME_ACK;
+    if (text_begins(unit->text, unit->len, "{\"type\":\"ack\",\"ref\":", &after)) {
+        return ack_read(unit, after, ",\"event\":");
     }
-    if (text_begins(text, len, "{\"type\":\"connection_established\"", &after)) {
+    if (text_begins(unit->text, unit->len, "{\"type\":\"connection_established\"", &after)) {
         return FRAME_ESTABLISHED;
     }
     return FRAME_STRANGE;

@@ -2,10 +2,8 @@
 
 /* A channel for each tenant; a message travels as it is, without anything around it. */
 
-static enum frame_kind ws_kind(const char *text, size_t len, uint64_t *ref) {
-    (void)text;
-    (void)len;
-    (void)ref;
+static enum frame_kind ws_kind(struct unit *unit) {
+    unit->event = unit->text;
     return FRAME_EVENT;
 }
 
@@ -22,6 +20,7 @@ static void http_form(struct form *form, const char *host, size_t message_len) {
 
 const struct dialect dialect_nchan = {
     .name = "nchan",
+    .bare = true,
     .ws_path = "/sub?id=",
     .sse_path = "/sub?id=",
     .ws_kind = ws_kind,

@@ -2,17 +2,15 @@
 
 /* Socket.IO 5 in Engine.IO 4: the first digit is Engine.IO's packet type, the second one Socket.IO's. */
 
-static enum frame_kind ws_kind(const char *text, size_t len, uint64_t *ref) {
+static enum frame_kind ws_kind(struct unit *unit) {
+    const char *text = unit->text;
+    size_t len = unit->len;
     const char *after;
-    if (text_begins(text, len, "42[\"event_created\",", &after)) {
+    if (text_begins(text, len, "42[\"event_created\",", &unit->event)) {
         return FRAME_EVENT;
     }
     if (text_begins(text, len, "43", &after)) {
-        *ref = 0;
-        for (; after < text + len && *after >= '0' && *after <= '9'; after++) {
-            *ref = *ref * 10 + (uint64_t)(*after - '0');
-        }
-        return FRAME_ACK;
+        return ack_read(unit, after, "[{\"event\":");
     }
     if (text_begins(text, len, "2", &after) && len == 1) {
         return FRAME_PING;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-/* Begins with a character that neither JSON nor a UUID nor a date has, so that memchr finds it. */
 #define MAGIC     "~carload"
 #define MAGIC_LEN (sizeof MAGIC - 1)
 
@@ -44,23 +43,18 @@ void marker_write(char *at, const struct marker *marker) {
     word_write(at, marker->due & UINT32_MAX);
 }
 
-const char *marker_find(const char *text, size_t len, struct marker *marker) {
-    const char *end = text + len;
-    const char *at = text;
-    while ((at = memchr(at, MAGIC[0], (size_t)(end - at))) && end - at >= MARKER_SIZE) {
-        if (memcmp(at, MAGIC, MAGIC_LEN) == 0) {
-            uint64_t wrong = 0;
-            const char *word = at + MAGIC_LEN;
-            marker->nonce = word_read(word, &wrong);
-            marker->tenant = word_read(word += WORD_LEN, &wrong);
-            marker->publisher = word_read(word += WORD_LEN, &wrong);
-            marker->counter = word_read(word += WORD_LEN, &wrong);
-            marker->flight = word_read(word += WORD_LEN, &wrong);
-            marker->due = (uint64_t)word_read(word += WORD_LEN, &wrong) << 32;
-            marker->due |= word_read(word + WORD_LEN, &wrong);
-            return wrong == 0 ? word + 2 * WORD_LEN : NULL;
-        }
-        at++;
+bool marker_read(const char *at, struct marker *marker) {
+    uint64_t wrong = 0;
+    if (memcmp(at, MAGIC, MAGIC_LEN) != 0) {
+        return false;
     }
-    return NULL;
+    at += MAGIC_LEN;
+    marker->nonce = word_read(at, &wrong);
+    marker->tenant = word_read(at += WORD_LEN, &wrong);
+    marker->publisher = word_read(at += WORD_LEN, &wrong);
+    marker->counter = word_read(at += WORD_LEN, &wrong);
+    marker->flight = word_read(at += WORD_LEN, &wrong);
+    marker->due = (uint64_t)word_read(at += WORD_LEN, &wrong) << 32;
+    marker->due |= word_read(at + WORD_LEN, &wrong);
+    return wrong == 0;
 }

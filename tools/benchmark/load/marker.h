@@ -1,7 +1,7 @@
 #ifndef CARILLON_LOAD_MARKER_H
 #define CARILLON_LOAD_MARKER_H
 
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Bytes of a marker: the smallest message. */
@@ -20,7 +20,7 @@ struct marker {
 /* Writes MARKER_SIZE characters, which no encoding needs to escape. */
 void marker_write(char *at, const struct marker *marker);
 
-/* Finds the first marker of the text. Returns what follows it, or NULL where there is none. */
-const char *marker_find(const char *text, size_t len, struct marker *marker);
+/* Reads MARKER_SIZE characters. Returns false where they are no marker. */
+bool marker_read(const char *at, struct marker *marker);
 
 #endif

@@ -16,7 +16,7 @@
 
 /* Between connecting and the first event, and after the last one, for what is not to come: in seconds. */
 #define SETTLE 0.2
-#define AFTER  0.1
+#define AFTER  0.3
 
 /* Where a check has failed, an event may never be over; this long without one that is, and no more is waited for. */
 #define QUIET CLOCK_NS_PER_S

@@ -87,6 +87,9 @@ enum reading sse_event_read(const char *data, size_t len, struct sse_event *even
         } else if (field(&line, stop, "event:")) {
             event->name = line;
             event->name_len = (size_t)(stop - line);
+        } else if (field(&line, stop, "id:")) {
+            event->id = line;
+            event->id_len = (size_t)(stop - line);
         }
         line = feed + 1;
     }

@@ -19,6 +19,8 @@ struct sse {
 struct sse_event {
     const char *name; /* "message" where the stream gives none */
     size_t name_len;
+    const char *id; /* NULL where the event has none */
+    size_t id_len;
     const char *data; /* the first line of data up to the end of the last; NULL where the event has none */
     size_t len;
     size_t size; /* with its empty line, without chunks */
