@@ -7,9 +7,6 @@
 /* One more could be too much. */
 #define NUMBER_DIGITS_MAX 19
 
-/* Of the events' ids, if they are UUIDs. */
-#define UUID_LEN 36
-
 /* Takes the digits that the text begins with; *number is UINT64_MAX where there are none or too many. */
 static inline const char *digits(const char *at, const char *end, uint64_t *number) {
     const char *start = at;
@@ -37,15 +34,11 @@ __attribute__((always_inline)) static inline bool skip(const char **at, const ch
 
 #define SKIP(at, end, text) skip((at), (end), (text), sizeof(text) - 1)
 
-/* Up to the quotation mark that ends a text without escapes; NULL where there is none. */
-static inline const char *closing(const char *at, const char *end) {
-    return end - at > UUID_LEN && at[UUID_LEN] == '"' ? at + UUID_LEN : memchr(at, '"', (size_t)(end - at));
-}
-
 /* Everything up to the message. */
 static inline bool head_read(const char **text, const char *end, struct event *event) {
     const char *at = *text;
-    if (!SKIP(&at, end, "{\"id\":\"") || !(at = closing(at, end)) || !SKIP(&at, end, "\",\"tenant_id\":\"t")) {
+    if (!SKIP(&at, end, "{\"id\":\"") || !(at = memchr(at, '"', (size_t)(end - at))) ||
+        !SKIP(&at, end, "\",\"tenant_id\":\"t")) {
         return false;
     }
     uint64_t tenant;

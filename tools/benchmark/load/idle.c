@@ -3,9 +3,11 @@
 #include <stdio.h>
 
 #include "connecting.h"
+#include "crew.h"
 #include "json.h"
 #include "load.h"
 #include "report.h"
+#include "strain.h"
 
 struct footprint {
     struct process_memory process;
@@ -17,13 +19,14 @@ static struct footprint footprint_read(const struct load *load) {
 }
 
 static void report(const struct load *load, const struct connecting *connecting, const struct footprint *start,
-                   const struct footprint *connected) {
+                   const struct footprint *connected, const struct strain *strain) {
     double count = load->conn_count;
     struct json json = {0};
     json_open(&json, NULL, '{');
     report_head(&json, "idle", &load->faults);
     options_json(load->options, &json);
     connecting_json(connecting, load, &json);
+    report_strain(&json, strain);
     json_open(&json, "memory", '{');
     json_count(&json, "rss_start", start->process.rss);
     json_count(&json, "rss_connected", connected->process.rss);
@@ -40,13 +43,19 @@ static void report(const struct load *load, const struct connecting *connecting,
 int idle_main(const struct options *options) {
     struct load load;
     struct connecting connecting;
+    struct strain_start strain_start;
+    struct strain strain;
     int code = 2;
     if (load_init(&load, options) == 0) {
         struct footprint start = footprint_read(&load);
-        if (connect_all(&load, &connecting) == 0) {
+        crew_start(&load);
+        strain_begin(&load, &strain_start);
+        int error = connect_all(&load, &connecting);
+        strain_end(&load, &strain_start, &strain);
+        if (error == 0) {
             linger(&load, options->hold);
             struct footprint connected = footprint_read(&load);
-            report(&load, &connecting, &start, &connected);
+            report(&load, &connecting, &start, &connected, &strain);
             code = atomic_load(&load.faults.count) > 0;
         }
     }

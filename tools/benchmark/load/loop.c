@@ -21,13 +21,18 @@ bool loop_open(struct loop *loop, atomic_uint *phase) {
     loop->buffer = memory_zeroed(1, LOOP_REST + LOOP_READ);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int timer = stall_open(&loop->stall);
+    /* Neither is ever read: each ring is an edge, and so is each time that the timer goes off. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-    return loop->epoll >= 0 && loop->bell >= 0 && epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->bell, &event) == 0;
+    return loop->epoll >= 0 && loop->bell >= 0 && timer >= 0 &&
+           epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->bell, &event) == 0 &&
+           epoll_ctl(loop->epoll, EPOLL_CTL_ADD, timer, &event) == 0;
 }
 
 void loop_close(struct loop *loop) {
     close(loop->epoll);
     close(loop->bell);
+    stall_close(&loop->stall);
     free(loop->buffer);
 }
 
@@ -105,7 +110,9 @@ void loop_turn(struct loop *loop, uint64_t until) {
     uint64_t now = clock_now();
     uint64_t wait = until > now ? until - now : 0;
     struct timespec timeout = {.tv_sec = (time_t)(wait / CLOCK_NS_PER_S), .tv_nsec = (long)(wait % CLOCK_NS_PER_S)};
+    stall_before_wait(&loop->stall, now);
     int count = epoll_pwait2(loop->epoll, events, BATCH, &timeout, NULL);
+    stall_after_wait(&loop->stall, clock_now());
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr) {
             serve(loop, events[i].data.ptr, events[i].events);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "histogram.h"
+#include "stall.h"
 
 struct conn;
 
@@ -41,6 +42,7 @@ struct loop {
     void (*on_due)(void *user);
     void *user;
     pthread_t thread;
+    struct stall stall;
     struct tally tallies[PHASES];
 };
 

@@ -5,6 +5,7 @@
 
 #include "connecting.h"
 #include "process.h"
+#include "strain.h"
 
 struct faults;
 struct json;
@@ -20,11 +21,14 @@ struct figures {
     uint64_t ns;            /* up to the last delivery or acknowledgement */
     uint64_t server_cpu_ns; /* in all of it */
     bool real_time;         /* our threads ran ahead of all others */
-    double busiest;         /* share of it that our busiest thread was on a processor */
+    struct strain strain;   /* in all of it */
 };
 
 /* The members "mode", "ok", "faults" and "config", with which every document begins. */
 void report_head(struct json *json, const char *mode, const struct faults *faults);
+
+/* The member "load" of a document about sockets that were only connected. */
+void report_strain(struct json *json, const struct strain *strain);
 
 /* Writes the document of a run. */
 void report_run(const struct load *load, const struct publishing *publishing, const struct figures *figures);

@@ -2,9 +2,7 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
-#include "bytes.h"
 #include "clock.h"
 #include "connecting.h"
 #include "crew.h"
@@ -13,6 +11,7 @@
 #include "priority.h"
 #include "publishing.h"
 #include "report.h"
+#include "strain.h"
 
 /* Between connecting and the first event, and after the last one, for what is not to come: in seconds. */
 #define SETTLE 0.2
@@ -67,24 +66,16 @@ static uint64_t last_arrival(const struct load *load, uint64_t start) {
 
 static void measure(struct publishing *publishing, struct figures *figures, uint64_t deadline) {
     struct load *load = publishing->load;
-    uint64_t *before = memory_zeroed(load->loop_count, sizeof *before);
-    uint64_t *after = memory_zeroed(load->loop_count, sizeof *after);
+    struct strain_start start;
     atomic_store_explicit(&load->phase, PHASE_MEASURED, memory_order_release);
-    crew_cpu(load, before);
+    strain_begin(load, &start);
     uint64_t cpu = processes_cpu(&load->processes);
     figures->began = clock_now();
     run_phase(publishing, load->options->events, deadline);
-    uint64_t ns = clock_now() - figures->began;
     figures->server_cpu_ns = processes_cpu(&load->processes) - cpu;
-    crew_cpu(load, after);
+    strain_end(load, &start, &figures->strain);
     figures->end = processes_memory(&load->processes);
     figures->events = publishing->over;
-    for (uint32_t i = 0; i < load->loop_count; i++) {
-        double share = (double)(after[i] - before[i]) / (double)ns;
-        figures->busiest = share > figures->busiest ? share : figures->busiest;
-    }
-    free(before);
-    free(after);
 }
 
 static int run_connected(struct load *load, struct figures *figures) {

@@ -1,0 +1,203 @@
+"""The benchmark: carillon-load against a server that lies."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import threading
+
+import pytest
+
+from harness import GUID
+from test_bench import run_load
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"))
+
+
+def rewritten(event, start, end, text):
+    message = event["message"]
+    return event | {"message": message[:start] + text + message[end:]}
+
+
+# What becomes of an event for one of its subscribers. See marker.c for what stands where in a message.
+FORGERIES = {
+    "forges the flight": lambda e: rewritten(e, 47, 48, "b" if e["message"][47] == "a" else "a"),
+    "forges the due time": lambda e: rewritten(e, 63, 64, "b" if e["message"][63] == "a" else "a"),
+    "counts wrong": lambda e: e | {"seq": e["seq"] + 1},
+    "names another tenant": lambda e: e | {"tenant_id": "t1"},
+    "puts bytes before": lambda e: rewritten(e, 0, 0, "."),
+    "puts bytes behind": lambda e: rewritten(e, 100, 100, "."),
+    "says another id": lambda e: e | {"sse_id": 7},
+}
+
+# What is acknowledged in place of the event.
+FALSE_ACKS = {
+    "acknowledges another": lambda e: rewritten(e, 39, 40, "b"),
+    "acknowledges another tenant's": lambda e: e | {"tenant_id": "t1"},
+    "acknowledges nothing": lambda e: {},
+}
+
+
+class Liar:
+    """As little of Carillon as carillon-load asks for, with a lie about one event of tenant t0."""
+
+    VICTIM, LAST = 30, 110
+
+    def __init__(self, lie):
+        self.lie, self.feeds, self.counts, self.held = lie, {}, {}, None
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        start = asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.listener = asyncio.run_coroutine_threadsafe(start, self.loop).result(20)
+        self.port = self.listener.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self.finish(), self.loop).result(20)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(20)
+        self.loop.close()
+
+    async def finish(self):
+        self.listener.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def serve(self, reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                line, *fields = head.decode().strip().split("\r\n")
+                headers = {key.lower(): value for key, value in (field.split(": ", 1) for field in fields)}
+                if line.startswith("GET "):
+                    await self.subscribe(line.split()[1], headers, reader, writer)
+                    return
+                body = json.loads(await reader.readexactly(int(headers["content-length"])))
+                writer.write(self.publish(headers["x-tenant-id"], body["message"], self.answer))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def subscribe(self, target, headers, reader, writer):
+        tenant = target.partition("tenant=")[2].partition("&")[0]
+        hello = compact({"type": "connection_established", "tenant_id": tenant, "session_id": "s", "seq": 0})
+        if target.startswith("/ws"):
+            key = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+            writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode())
+            self.greet(writer, self.text(hello), self.as_frame)
+            self.feeds.setdefault(tenant, []).append((writer, self.as_frame))
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
+            self.greet(writer, f"event: connection_established\ndata: {hello}\n\n".encode(), self.as_stream)
+            self.feeds.setdefault(tenant, []).append((writer, self.as_stream))
+        await reader.read()
+
+    def greet(self, writer, hello, encode):
+        if self.lie == "does not greet first":
+            writer.write(encode({"id": "e", "tenant_id": "t0", "seq": 1, "type": "message", "message": "early"}))
+        writer.write(hello)
+
+    def publish(self, tenant, message, answer):
+        """Delivers an event, or does worse; returns the answer."""
+        count = self.counts[tenant] = self.counts.get(tenant, 0) + 1
+        event = {"id": "e", "tenant_id": tenant, "seq": count, "type": "message", "message": message}
+        late = self.lie in ("drops the last", "never acknowledges the last")
+        victim = tenant == "t0" and count == (self.LAST if late else self.VICTIM)
+        if victim and self.lie == "refuses":
+            return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+        first, *others = self.feeds.get(tenant, [(None, None)])
+        for feed in others:
+            self.deliver(feed, event)
+        if first[0] and not (victim and self.lie in ("drops", "drops the last", "swaps")):
+            self.deliver(first, FORGERIES.get(self.lie, dict)(event) if victim else event)
+        if victim and self.lie == "doubles":
+            self.deliver(first, event)
+        if victim and self.lie == "leaks":
+            self.deliver(self.feeds["t1"][0], event)
+        if self.held and tenant == "t0":
+            self.deliver(first, self.held)
+            self.held = None
+        if victim and self.lie == "swaps":
+            self.held = event
+        if victim and self.lie in ("never acknowledges", "never acknowledges the last"):
+            return b""
+        return answer(FALSE_ACKS.get(self.lie, dict)(event) if victim else event)
+
+    def answer(self, event):
+        body = compact(event).encode()
+        status = b"200 OK" if self.lie == "answers with 200" else b"201 Created"
+        return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (
+            status,
+            len(body),
+        ) + body
+
+    def deliver(self, feed, event):
+        writer, encode = feed
+        writer.write(encode(event))
+
+    def as_frame(self, event):
+        return self.text(compact({"type": "event_created", "event": event}))
+
+    def as_stream(self, event):
+        seq = event.get("sse_id", event["seq"])
+        return f"id: {seq}\nevent: event_created\ndata: {compact(event)}\n\n".encode()
+
+    @staticmethod
+    def text(payload):
+        data = payload.encode()
+        length = bytes([len(data)]) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2, "big")
+        return b"\x81" + length + data
+
+
+LIES = {
+    "drops": "event 31 .* came where 30 was due",
+    "drops the last": "up to 109, and 110 are acknowledged",
+    "doubles": "event 30 .* came twice",
+    "swaps": "event 31 .* came where 30 was due",
+    "leaks": "of t1: an event of t0 came",
+    "refuses": "answered with 503",
+    "forges the flight": "event 30 .* mark that nothing under way was sent with",
+    "forges the due time": "event 30 .* mark that nothing under way was sent with",
+    "counts wrong": "seq 31 came where 30 was due",
+    "names another tenant": "event 30 came as one of another tenant",
+    "puts bytes before": "event came without its mark",
+    "puts bytes behind": "event 30 .* came changed or cut off",
+    "does not greet first": "got an event before it was told that it is connected",
+    "acknowledges another": "publish 5[0-9] was acknowledged with what is not its event",
+    "acknowledges another tenant's": "publish 5[0-9] was acknowledged with what is not its event",
+    "acknowledges nothing": "publish 5[0-9] was acknowledged with what is not its event",
+    "answers with 200": "publish 1 was answered with 200",
+    "never acknowledges": "publish 59 was acknowledged with what is not its event",
+    "never acknowledges the last": "110 events .* sent, 109 acknowledged",
+}
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+def test_honest(subscribe):
+    with Liar(None) as server:
+        code, answer = run_load(server.port, subscribe=subscribe)
+    assert code == 0, answer["faults"]
+
+
+@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+@pytest.mark.parametrize("lie", LIES)
+def test_lies_are_faults(lie, subscribe):
+    with Liar(lie) as server:
+        code, answer = run_load(server.port, "--timeout", 2, subscribe=subscribe, publishers=1)
+    assert code == 1 and re.search(LIES[lie], "\n".join(answer["faults"])), answer["faults"]
+
+
+def test_a_stream_has_the_ids_of_its_events():
+    with Liar("says another id") as server:
+        code, answer = run_load(server.port, "--timeout", 2, subscribe="sse", publishers=1)
+    assert code == 1 and "seq 30 came with another id" in "\n".join(answer["faults"]), answer["faults"]
