@@ -146,11 +146,26 @@ static void test_mixed(void) {
     tear_down();
 }
 
+/* A socket that is always behind: its list is used again from the front, however much goes through it. */
+static void test_never_empty(void) {
+    set_up();
+    add(100);
+    for (int round = 0; round < 5000; round++) {
+        add(100);
+        add(50);
+        take(150);
+        CU_ASSERT_FALSE(car_out_is_empty(&t.out));
+        CU_ASSERT_EQUAL(car_out_bytes(&t.out), 100);
+    }
+    tear_down();
+}
+
 static const struct car_test TESTS[] = {
     {"one blob", test_one_blob},
     {"small copies share a chunk", test_small_copies_share_a_chunk},
     {"what is shared stays as it is", test_shared_stays_as_it_is},
     {"mixed", test_mixed},
+    {"never empty", test_never_empty},
 };
 
 int main(void) {

@@ -368,6 +368,28 @@ static void test_turn_call(void) {
     end();
 }
 
+/* Ahead of what is queued, into an empty queue too, and once. */
+static void test_defer_first(void) {
+    begin();
+    car_task_defer_first(&tasks, &actors[0].task);
+    defer(1);
+    car_task_defer_first(&tasks, &actors[2].task);
+    defer(3);
+    car_task_defer_first(&tasks, &actors[3].task); /* queued already */
+    turn();
+    CU_ASSERT_STRING_EQUAL(letters(), "cabd");
+    happened[0] = '\0';
+    defer(0);
+    car_task_defer_first(&tasks, &actors[1].task);
+    car_task_defer_first(&tasks, &actors[2].task);
+    cancel(2);
+    cancel(0);
+    defer(3);
+    turn();
+    CU_ASSERT_STRING_EQUAL(letters(), "bd");
+    end();
+}
+
 static void test_close_with_tasks(void) {
     begin();
     defer(0);
@@ -392,6 +414,7 @@ static const struct car_test TESTS[] = {
     {"long work is cut into slices", test_slices},
     {"work from timers and closings", test_from_timer_and_close},
     {"the turn's call", test_turn_call},
+    {"ahead of the others", test_defer_first},
     {"closing with work left", test_close_with_tasks},
 };
 
