@@ -4,7 +4,10 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+#include "carillon/base/err.h"
 
 /* Set once by fetch_digests and never freed: fetching takes libcrypto's locks, and digests are asked for by every
  * request that carries a credential. */
@@ -66,4 +69,35 @@ size_t car_base64_write(const void *bytes, size_t len, char *out) {
         *to++ = '=';
     }
     return (size_t)(to - out);
+}
+
+static bool is_base64(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+}
+
+int car_base64_read(struct car_span text, struct car_buf *out) {
+    size_t digits = text.len;
+    while (digits > 0 && text.len - digits < 2 && text.ptr[digits - 1] == '=') {
+        digits--;
+    }
+    for (size_t i = 0; i < digits; i++) {
+        if (!is_base64(text.ptr[i])) {
+            return CAR_EINVAL;
+        }
+    }
+    if (text.len % 4 || text.len > INT_MAX) {
+        return CAR_EINVAL;
+    }
+    if (text.len == 0) {
+        return 0;
+    }
+    if (car_buf_reserve(out, text.len / 4 * 3) != 0) {
+        return CAR_ENOMEM;
+    }
+    int n = EVP_DecodeBlock((unsigned char *)out->data + out->len, (const unsigned char *)text.ptr, (int)text.len);
+    if (n < 0) {
+        return CAR_EINVAL;
+    }
+    out->len += (size_t)n - (text.len - digits); /* it counts what the padding stands for */
+    return 0;
 }

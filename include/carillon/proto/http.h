@@ -172,6 +172,10 @@ enum car_http_stage {
 };
 enum car_http_stage car_http_parser_stage(const struct car_http_parser *parser);
 
+/* Appends the request as it may stand on the wire: the same to a parser as what it was read from, with its body in one
+ * piece and without Expect. Its head is not longer than what was read. */
+void car_http_request_write(struct car_buf *out, const struct car_http_request *req);
+
 /* The reason phrase of a status ("Not Found"); "Unknown" for one that has none here. */
 const char *car_http_status_text(int status);
 

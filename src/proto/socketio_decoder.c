@@ -1,0 +1,123 @@
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/proto/socketio.h"
+
+/* A packet with attachments: its text, and those that have come so far, back to back. */
+struct car_socketio_pending {
+    struct car_socketio_packet packet;
+    struct car_buf text;
+    struct car_buf bytes;
+    unsigned count;
+    bool whole;    /* it has been given out */
+    size_t ends[]; /* of each attachment, in `bytes` */
+};
+
+void car_socketio_decoder_free(struct car_socketio_decoder *decoder) {
+    struct car_socketio_pending *pending = decoder->pending;
+    decoder->pending = NULL;
+    if (pending) {
+        car_buf_free(&pending->text);
+        car_buf_free(&pending->bytes);
+        free(pending);
+    }
+}
+
+/* Whether all placeholders name an attachment. It goes no deeper than jansson's reader did. */
+static bool are_sound(const json_t *value, unsigned attachments) {
+    const char *key;
+    size_t index;
+    json_t *inner;
+    bool sound = true;
+    if (json_is_array(value)) {
+        json_array_foreach(value, index, inner) {
+            sound = sound && are_sound(inner, attachments);
+        }
+    } else if (json_is_true(json_object_get(value, "_placeholder"))) {
+        const json_t *num = json_object_get(value, "num");
+        sound = json_is_integer(num) && json_integer_value(num) >= 0 && json_integer_value(num) < attachments;
+    } else if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, inner) {
+            sound = sound && are_sound(inner, attachments);
+        }
+    }
+    return sound;
+}
+
+static bool has_sound_placeholders(const struct car_socketio_packet *packet) {
+    json_t *tree = json_loadb(packet->data.raw.ptr, packet->data.raw.len, JSON_ALLOW_NUL, NULL);
+    bool sound = tree && are_sound(tree, packet->attachments);
+    json_decref(tree);
+    return sound;
+}
+
+/* The packet that announces attachments is kept. */
+static int keep(struct car_socketio_decoder *decoder, const struct car_socketio_packet *packet, struct car_span text) {
+    if (!has_sound_placeholders(packet)) {
+        return CAR_EPROTO;
+    }
+    struct car_socketio_pending *pending = calloc(1, sizeof *pending + packet->attachments * sizeof pending->ends[0]);
+    if (!pending) {
+        return CAR_ENOMEM;
+    }
+    decoder->pending = pending;
+    car_buf_span(&pending->text, text);
+    return pending->text.failed
+               ? CAR_ENOMEM
+               : car_socketio_read(car_buf_view(&pending->text), packet->attachments, &pending->packet);
+}
+
+static int take_text(struct car_socketio_decoder *decoder, const struct car_socketio_limits *limits,
+                     struct car_span text, struct car_socketio_packet *packet, bool *whole) {
+    if (decoder->pending) {
+        return CAR_EPROTO;
+    }
+    if (text.len > limits->bytes) {
+        return CAR_ETOOBIG;
+    }
+    int err = car_socketio_read(text, limits->attachments, packet);
+    *whole = !err && packet->attachments == 0;
+    return err || *whole ? err : keep(decoder, packet, text);
+}
+
+static int take_binary(struct car_socketio_pending *pending, const struct car_socketio_limits *limits,
+                       struct car_span bytes, struct car_socketio_packet *packet, bool *whole) {
+    if (!pending) {
+        return CAR_EPROTO;
+    }
+    if (bytes.len > limits->bytes || pending->text.len + pending->bytes.len > limits->bytes - bytes.len) {
+        return CAR_ETOOBIG;
+    }
+    car_buf_span(&pending->bytes, bytes);
+    if (pending->bytes.failed) {
+        return CAR_ENOMEM;
+    }
+    pending->ends[pending->count++] = pending->bytes.len;
+    if (pending->count == pending->packet.attachments) {
+        *packet = pending->packet;
+        *whole = pending->whole = true;
+    }
+    return 0;
+}
+
+int car_socketio_decode(struct car_socketio_decoder *decoder, const struct car_socketio_limits *limits, bool binary,
+                        struct car_span message, struct car_socketio_packet *packet, bool *whole) {
+    *whole = false;
+    if (decoder->pending && decoder->pending->whole) {
+        car_socketio_decoder_free(decoder);
+    }
+    int err = binary ? take_binary(decoder->pending, limits, message, packet, whole)
+                     : take_text(decoder, limits, message, packet, whole);
+    if (err) {
+        *whole = false;
+        car_socketio_decoder_free(decoder);
+    }
+    return err;
+}
+
+struct car_span car_socketio_attachment(const struct car_socketio_decoder *decoder, unsigned n) {
+    const struct car_socketio_pending *pending = decoder->pending;
+    size_t start = n ? pending->ends[n - 1] : 0;
+    return car_span_of(pending->bytes.data ? pending->bytes.data + start : "", pending->ends[n] - start);
+}
