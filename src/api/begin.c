@@ -75,6 +75,9 @@ static void cors(struct car_buf *out, const struct car_config *config, const str
     if (listed) {
         CAR_BUF_LIT(out, "Access-Control-Allow-Origin: ");
         car_buf_span(out, any ? CAR_SPAN("*") : origin);
+        if (!any) {
+            CAR_BUF_LIT(out, "\r\nAccess-Control-Allow-Credentials: true");
+        }
         CAR_BUF_LIT(out, "\r\nAccess-Control-Expose-Headers: Location, Retry-After, RateLimit, RateLimit-Policy, "
                          "X-Request-Id\r\n");
     }

@@ -30,6 +30,7 @@ car_handler car_event_get;
 car_handler car_event_stats;
 car_handler car_event_stream;
 car_handler car_live_open;
+car_handler car_sio_request;
 car_handler car_tenant_list;
 car_handler car_health;
 car_handler car_livez;

@@ -5,29 +5,29 @@
 
 #define PIECE 64
 
-static void put(struct car_buf *out, const struct car_event *event, uint64_t *count) {
-    if ((*count)++) {
-        car_buf_char(out, ',');
-    }
-    car_buf_span(out, car_event_json(event));
-}
-
-bool car_event_array(struct car_buf *out, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
-                     uint64_t last, uint64_t limit) {
+struct car_event_range car_event_array(struct car_buf *out, struct car_tenant *tenant, struct car_reader *reader,
+                                       uint64_t first, uint64_t last, uint64_t limit) {
     struct car_event *events[PIECE];
+    struct car_event_range range = {first, first};
     size_t start = out->len;
-    uint64_t count = 0;
-    uint64_t next = first;
     bool full = false;
     car_buf_char(out, '[');
-    while (next <= last && !full) {
-        size_t n = car_tenant_read(tenant, reader, next, events, PIECE);
+    while (range.next <= last && !full) {
+        size_t n = car_tenant_read(tenant, reader, range.next, events, PIECE);
         for (size_t i = 0; i < n; i++) {
-            full = full || count == limit || out->len - start > CAR_EVENT_ARRAY_BYTES;
-            if (!full && events[i]->seq <= last) {
-                put(out, events[i], &count);
+            bool any = range.next > range.first;
+            if (!any) {
+                range.first = range.next = events[i]->seq;
             }
-            next = full ? next : events[i]->seq + 1;
+            full = full || events[i]->seq != range.next || events[i]->seq > last || range.next - range.first == limit ||
+                   out->len - start > CAR_EVENT_ARRAY_BYTES;
+            if (!full) {
+                if (any) {
+                    car_buf_char(out, ',');
+                }
+                car_buf_span(out, car_event_json(events[i]));
+                range.next++;
+            }
             car_event_unref(&events[i]);
         }
         if (n == 0) {
@@ -35,7 +35,7 @@ bool car_event_array(struct car_buf *out, struct car_tenant *tenant, struct car_
         }
     }
     car_buf_char(out, ']');
-    return full && next <= last;
+    return range;
 }
 
 /* The lowest seq from which on the events are not too many bytes. */

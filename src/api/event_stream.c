@@ -94,7 +94,7 @@ static void greet(struct car_call *call, struct stream *stream, const struct car
         car_buf_u64(&id, newest);
     }
     car_buf_char(&data, '{');
-    car_join_established(&data, call, newest);
+    car_join_established(&data, call->api, call->who.tenant, car_span_of(NULL, 0), newest);
     add(&out, "connection_established", car_buf_view(&id), &data);
     if (join->has_snapshot) {
         car_buf_char(&data, '{');

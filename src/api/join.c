@@ -51,19 +51,23 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
     return 0;
 }
 
-void car_join_established(struct car_buf *out, const struct car_call *call, uint64_t newest) {
-    struct car_span tenant = car_tenant_id(call->who.tenant);
+void car_join_established(struct car_buf *out, const struct car_api *api, const struct car_tenant *tenant,
+                          struct car_span session_id, uint64_t newest) {
+    struct car_span id = car_tenant_id(tenant);
     struct car_uuid session;
     char session_text[CAR_UUID_TEXT];
     char now[CAR_RFC3339_LEN];
-    car_uuid_make(&session);
-    car_uuid_write(&session, session_text);
+    if (!session_id.ptr) {
+        car_uuid_make(&session);
+        car_uuid_write(&session, session_text);
+        session_id = car_span_of(session_text, sizeof session_text);
+    }
     car_rfc3339_write(car_clock_wall_ms(), now);
     car_buf_printf(out,
                    "\"type\":\"connection_established\",\"tenant_id\":\"%.*s\",\"session_id\":\"%.*s\",\"seq\":%llu,"
                    "\"epoch\":\"%s\",\"server_time\":\"%.*s\"",
-                   (int)tenant.len, tenant.ptr, CAR_UUID_TEXT, session_text, (unsigned long long)newest,
-                   call->api->feed->epoch, CAR_RFC3339_LEN, now);
+                   (int)id.len, id.ptr, (int)session_id.len, session_id.ptr, (unsigned long long)newest,
+                   api->feed->epoch, CAR_RFC3339_LEN, now);
 }
 
 void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest) {

@@ -7,6 +7,7 @@
 #include "carillon/base/buf.h"
 #include "carillon/feed/session.h"
 
+struct car_api;
 struct car_call;
 struct car_tenant;
 struct car_worker;
@@ -26,8 +27,10 @@ struct car_join {
  * since. 0, or CAR_EINVAL and *why. */
 int car_join_read(struct car_call *call, bool last_event_id, struct car_join *join, const char **why);
 
-/* Appends the members of connection_established, without braces. `newest` is what the session is in step with. */
-void car_join_established(struct car_buf *out, const struct car_call *call, uint64_t newest);
+/* Appends the members of connection_established, without braces. `session_id` is absent where a new one will do;
+ * `newest` is what the session is in step with. */
+void car_join_established(struct car_buf *out, const struct car_api *api, const struct car_tenant *tenant,
+                          struct car_span session_id, uint64_t newest);
 
 /* Appends `"events":[…],"seq":newest`: the latest `count` events up to `newest`, oldest first; fewer where they are
  * more than 8 MiB. */

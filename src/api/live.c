@@ -97,7 +97,7 @@ static const struct car_ws_ops WS_OPS = {
 static void greet(struct car_call *call, struct car_live *live, const struct car_join *join, uint64_t newest) {
     struct car_buf out = CAR_BUF_INIT;
     car_buf_char(&out, '{');
-    car_join_established(&out, call, newest);
+    car_join_established(&out, call->api, call->who.tenant, car_span_of(NULL, 0), newest);
     car_buf_char(&out, '}');
     car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
     if (join->has_snapshot) {

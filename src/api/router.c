@@ -14,26 +14,29 @@ struct route {
     struct car_span path;
     car_handler *get, *post;
     bool tenant; /* only with a tenant's credential */
+    bool any;    /* `get` answers whatever the method */
 };
 
 static const struct route ROUTES[] = {
-    {CAR_SPAN_INIT("/events"), car_event_list, car_event_publish, true},
-    {CAR_SPAN_INIT("/api/events"), car_event_list, car_event_publish, true},
-    {CAR_SPAN_INIT("/api/v1/events"), car_event_list, car_event_publish, true},
-    {CAR_SPAN_INIT("/events/stats"), car_event_stats, NULL, true},
-    {CAR_SPAN_INIT("/api/events/stats"), car_event_stats, NULL, true},
-    {CAR_SPAN_INIT("/api/v1/events/stats"), car_event_stats, NULL, true},
-    {CAR_SPAN_INIT("/api/v1/events/stream"), car_event_stream, NULL, true},
-    {CAR_SPAN_INIT("/events/{id}"), car_event_get, NULL, true},
-    {CAR_SPAN_INIT("/api/events/{id}"), car_event_get, NULL, true},
-    {CAR_SPAN_INIT("/api/v1/events/{id}"), car_event_get, NULL, true},
-    {CAR_SPAN_INIT("/ws"), car_live_open, NULL, true},
-    {CAR_SPAN_INIT("/api/v1/ws"), car_live_open, NULL, true},
-    {CAR_SPAN_INIT("/api/v1/tenants"), car_tenant_list, NULL, false},
-    {CAR_SPAN_INIT("/health"), car_health, NULL, false},
-    {CAR_SPAN_INIT("/api/health"), car_health, NULL, false},
-    {CAR_SPAN_INIT("/livez"), car_livez, NULL, false},
-    {CAR_SPAN_INIT("/readyz"), car_readyz, NULL, false},
+    {CAR_SPAN_INIT("/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
+    {CAR_SPAN_INIT("/api/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
+    {CAR_SPAN_INIT("/events/stats"), .get = car_event_stats, .tenant = true},
+    {CAR_SPAN_INIT("/api/events/stats"), .get = car_event_stats, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/events/stats"), .get = car_event_stats, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/events/stream"), .get = car_event_stream, .tenant = true},
+    {CAR_SPAN_INIT("/events/{id}"), .get = car_event_get, .tenant = true},
+    {CAR_SPAN_INIT("/api/events/{id}"), .get = car_event_get, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/events/{id}"), .get = car_event_get, .tenant = true},
+    {CAR_SPAN_INIT("/ws"), .get = car_live_open, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/ws"), .get = car_live_open, .tenant = true},
+    {CAR_SPAN_INIT("/socket.io/"), .get = car_sio_request, .post = car_sio_request, .any = true},
+    {CAR_SPAN_INIT("/socket.io"), .get = car_sio_request, .post = car_sio_request, .any = true},
+    {CAR_SPAN_INIT("/api/v1/tenants"), .get = car_tenant_list},
+    {CAR_SPAN_INIT("/health"), .get = car_health},
+    {CAR_SPAN_INIT("/api/health"), .get = car_health},
+    {CAR_SPAN_INIT("/livez"), .get = car_livez},
+    {CAR_SPAN_INIT("/readyz"), .get = car_readyz},
 };
 
 #define PARAM "{id}"
@@ -90,7 +93,7 @@ static bool identify(struct car_call *call) {
 }
 
 static car_handler *handler_of(const struct route *route, enum car_http_method verb) {
-    if (verb == CAR_HTTP_GET || verb == CAR_HTTP_HEAD) {
+    if (verb == CAR_HTTP_GET || verb == CAR_HTTP_HEAD || route->any) {
         return route->get;
     }
     return verb == CAR_HTTP_POST ? route->post : NULL;
@@ -135,7 +138,7 @@ static int foresee(const struct car_api *api, struct car_exchange *exchange, con
         return 405;
     }
     int status = route->tenant ? car_auth_open(&api->auth, exchange->worker->reader, req, &who, why) : 0;
-    if (!status && req->verb == CAR_HTTP_POST && !car_is_json(req)) {
+    if (!status && route->post == car_event_publish && req->verb == CAR_HTTP_POST && !car_is_json(req)) {
         *why = "an event is published as application/json";
         status = 415;
     }

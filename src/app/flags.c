@@ -106,13 +106,21 @@ static const struct car_option ROWS[] = {
      .help = "how long a connection may stay open between two requests"},
     {.group = "Timing", .name = "ping-interval", .arg = "TIME", .kind = CAR_OPTION_DURATION, FIELD(ping_interval_ms),
      .def = "25s", RANGE(MS(10), HOURS(24)), ALIASES({"NB_BACKEND_SIO_PING_INTERVAL", true}),
-     .help = "time between two pings to a WebSocket client"},
+     .help = "time between two pings to a WebSocket or Socket.IO client"},
     {.group = "Timing", .name = "ping-timeout", .arg = "TIME", .kind = CAR_OPTION_DURATION, FIELD(ping_timeout_ms),
      .def = "20s", RANGE(MS(10), HOURS(24)), ALIASES({"NB_BACKEND_SIO_PING_TIMEOUT", true}),
      .help = "how long such a client may take to answer"},
     {.group = "Timing", .name = "sse-keepalive", .arg = "TIME", .kind = CAR_OPTION_DURATION, FIELD(sse_keepalive_ms),
      .def = "15s", RANGE(MS(10), HOURS(24)),
      .help = "time between two comment lines of a Server-Sent Events stream"},
+
+    {.group = "Socket.IO", .name = "sio-namespace", .arg = "NAME", .kind = CAR_OPTION_STRING, FIELD(sio_namespace),
+     .def = "/events", ALIASES({"NB_BACKEND_SIO_NAMESPACE", false}), .check = car_flags_check_namespace,
+     .allowed = "a slash and 1 to 63 letters, digits and characters of -._~/",
+     .help = "the namespace beside /"},
+    {.group = "Socket.IO", .name = "sio-connect-timeout", .arg = "TIME", .kind = CAR_OPTION_DURATION,
+     FIELD(sio_connect_timeout_ms), .def = "45s", RANGE(MS(10), HOURS(24)),
+     .help = "how long a client may take to connect to its first namespace"},
 
     {.group = "Logging", .name = "log-format", .arg = "FORMAT", .kind = CAR_OPTION_CHOICE, FIELD(log_format),
      .def = "text", WORDS({"text", CAR_LOG_TEXT, false}, {"json", CAR_LOG_JSON, false}),
@@ -147,7 +155,8 @@ static const struct car_options FLAGS = {
 static const char HELP_HEAD[] =
     "Usage: carillon [serve] [flags]\n"
     "\n"
-    "A real-time event feed server for many tenants: REST in; WebSocket and Server-Sent Events out.\n"
+    "A real-time event feed server for many tenants: REST in; WebSocket, Server-Sent\n"
+    "Events and Socket.IO out.\n"
     "\n"
     "Write --flag value or --flag=value; --flag, --flag=false or --no-flag where no value is shown.\n"
     "A flag beats its environment variables, in the order shown, which beat the --config file.\n";

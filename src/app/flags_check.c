@@ -8,7 +8,7 @@
 
 #include "carillon/base/span.h"
 
-enum { HOST_MAX = 253, TENANT_MAX = 64 };
+enum { HOST_MAX = 253, TENANT_MAX = 64, NAMESPACE_MAX = 64 };
 
 static bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
@@ -73,6 +73,12 @@ const char *car_flags_check_host(char *value) {
 const char *car_flags_check_tenant(char *value) {
     struct car_span id = car_span_of(value, strlen(value));
     return is_alnum(value[0]) && id.len <= TENANT_MAX && has_only(id, "._-") ? NULL : "is not a tenant id";
+}
+
+const char *car_flags_check_namespace(char *value) {
+    struct car_span name = car_span_of(value, strlen(value));
+    bool good = value[0] == '/' && name.len >= 2 && name.len <= NAMESPACE_MAX && has_only(name, "-._~/");
+    return good ? NULL : "is not a namespace";
 }
 
 /* 1 to 65535 without a leading zero; `text` begins behind the colon. */

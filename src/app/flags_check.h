@@ -18,6 +18,9 @@ const char *car_flags_check_tenant(char *value);
  */
 const char *car_flags_check_origin(char *value);
 
+/* A namespace's name: a slash, and 1 to 63 characters that need no escaping anywhere. */
+const char *car_flags_check_namespace(char *value);
+
 /* A store's URI that this version has: "memory:". */
 const char *car_flags_check_store(char *value);
 

@@ -30,6 +30,7 @@ struct server {
     const struct car_config *config;
     struct car_reclaim *reclaim;
     struct car_reader *reader;
+    struct car_buf named_head; /* what the feed borrows */
     struct car_feed feed;
     struct car_net net;
     struct car_api api;
@@ -68,9 +69,10 @@ static void tell_workers(struct server *server, struct car_note *notes,
     }
 }
 
-/* Connections, and publishers whose connection has gone before their answer came. */
+/* Connections, sessions that may have none at the moment, and publishers whose connection has gone before their answer
+ * came. */
 static unsigned unfinished(const struct server *server) {
-    unsigned n = 0;
+    unsigned n = atomic_load_explicit(&server->net.sessions, memory_order_acquire);
     for (unsigned i = 0; i < server->started; i++) {
         const struct car_worker *worker = server->workers[i];
         n += atomic_load_explicit(&worker->connections, memory_order_acquire);
@@ -142,8 +144,10 @@ static int open_feed(struct server *server) {
     server->reader = server->reclaim ? car_reader_open(server->reclaim) : NULL;
     server->feed.registry = car_registry_new(server->config->max_tenants);
     server->feed.keep = server->config->buffer_size;
+    car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
+    server->feed.named_head = car_buf_view(&server->named_head);
     server->feed.log = car_log_memory(&server->feed);
-    if (!server->reader || !server->feed.registry || !server->feed.log) {
+    if (server->named_head.failed || !server->reader || !server->feed.registry || !server->feed.log) {
         return CAR_ENOMEM;
     }
     return add_tenants(server);
@@ -159,6 +163,7 @@ static void fill_net(struct server *server) {
     server->net.ping_interval_ms = config->ping_interval_ms;
     server->net.ping_timeout_ms = config->ping_timeout_ms;
     server->net.sse_keepalive_ms = config->sse_keepalive_ms;
+    server->net.max_sessions = config->max_connections;
 }
 
 static void fill_api(struct server *server, const char *version) {
@@ -169,6 +174,7 @@ static void fill_api(struct server *server, const char *version) {
     server->api.auth.auto_tenants = server->config->auto_tenants;
     server->api.version = version;
     server->api.started_us = car_clock_mono_us();
+    car_sio_set_up(&server->api);
 }
 
 static int open_workers(struct server *server) {
@@ -180,6 +186,7 @@ static int open_workers(struct server *server) {
         return CAR_ENOMEM;
     }
     server->feed.workers = server->workers;
+    server->net.workers = server->workers;
     for (unsigned i = 0; i < count; i++) {
         struct car_worker *worker = NULL;
         int err = car_worker_open(&worker, i, server->reclaim);
@@ -188,6 +195,7 @@ static int open_workers(struct server *server) {
         }
         server->workers[i] = worker;
         server->feed.worker_count = i + 1;
+        server->net.worker_count = i + 1;
         err = car_feed_attach(&server->feed, worker);
         err = err ? err : car_net_attach(&server->net, worker);
         if (err) {
@@ -250,6 +258,7 @@ static void close_all(struct server *server) {
     if (server->reclaim) {
         car_reclaim_free(&server->reclaim);
     }
+    car_buf_free(&server->named_head);
     car_control_close(&server->control);
 }
 

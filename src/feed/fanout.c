@@ -15,20 +15,20 @@
 struct frames {
     struct car_event *const *events;
     size_t count;
-    struct car_deflater *deflater;
+    const struct car_wire_kit *kit;
     struct car_blob *of[CAR_WIRES];
 };
 
 static struct car_blob *frames_in(struct frames *frames, enum car_wire wire) {
     if (!frames->of[wire]) {
-        frames->of[wire] = car_wire_events(wire, frames->events, frames->count, frames->deflater);
+        frames->of[wire] = car_wire_events(wire, frames->events, frames->count, frames->kit);
     }
     return frames->of[wire];
 }
 
 void car_fanout(struct car_lane *lane, struct car_event *const *events, size_t count) {
     struct car_feed_local *local = car_feed_local(lane->worker->feed);
-    struct frames frames = {.events = events, .count = count, .deflater = local->deflater};
+    struct frames frames = {.events = events, .count = count, .kit = &local->wires};
     uint64_t last = events[count - 1]->seq;
     lane->position = last;
     for (struct car_session *session = lane->live, *next; session; session = next) {

@@ -17,7 +17,7 @@ int car_feed_attach(struct car_feed *feed, struct car_worker *worker) {
         return CAR_ENOMEM;
     }
     local->feed = feed;
-    local->deflater = deflater;
+    local->wires = (struct car_wire_kit){.deflater = deflater, .named_head = feed->named_head};
     worker->feed = local;
     return 0;
 }
@@ -26,7 +26,7 @@ void car_feed_detach(struct car_worker *worker) {
     struct car_feed_local *local = worker->feed;
     worker->feed = NULL;
     if (local) {
-        car_deflater_free(&local->deflater);
+        car_deflater_free(&local->wires.deflater);
         free(local);
     }
 }

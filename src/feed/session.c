@@ -64,7 +64,7 @@ static bool pass_gap(struct car_session *session, uint64_t to) {
 
 static bool offer_chunk(struct car_session *session, struct car_event *const *events, size_t count) {
     struct car_feed_local *local = car_feed_local(session->lane->worker->feed);
-    struct car_blob *blob = car_wire_events(session->wire, events, count, local->deflater);
+    struct car_blob *blob = car_wire_events(session->wire, events, count, &local->wires);
     bool taken = blob && session->ops->offer(session, blob);
     if (taken) {
         session->position = events[count - 1]->seq;

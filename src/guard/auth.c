@@ -19,8 +19,9 @@ static int parameter(const struct car_http_request *req, struct car_buf *out) {
     return err;
 }
 
-static int find(const struct car_auth *auth, struct car_reader *reader, struct car_span id, struct car_identity *out,
-                const char **why) {
+int car_auth_tenant(const struct car_auth *auth, struct car_reader *reader, struct car_span id,
+                    struct car_identity *out, const char **why) {
+    *out = (struct car_identity){.named = true};
     out->tenant = car_registry_find(auth->registry, reader, id);
     if (!out->tenant && auth->auto_tenants && car_tenant_id_ok(id)) {
         int err = car_registry_add(auth->registry, reader, id, &out->tenant);
@@ -45,6 +46,7 @@ int car_auth_open(const struct car_auth *auth, struct car_reader *reader, const 
     struct car_buf named = CAR_BUF_INIT;
     int err = parameter(req, &named);
     int status;
+    out->named = count > 0 || err != CAR_ENOENT;
     if (count > 1) {
         *why = "X-Tenant-ID is given more than once";
         status = 400;
@@ -58,7 +60,7 @@ int car_auth_open(const struct car_auth *auth, struct car_reader *reader, const 
         *why = "X-Tenant-ID and the tenant parameter name different tenants";
         status = 403;
     } else {
-        status = find(auth, reader, count ? header : car_buf_view(&named), out, why);
+        status = car_auth_tenant(auth, reader, count ? header : car_buf_view(&named), out, why);
     }
     car_buf_free(&named);
     return status;

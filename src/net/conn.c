@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "carillon/base/blob.h"
-#include "carillon/base/log.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
@@ -120,8 +119,7 @@ static bool may_write(struct car_conn *conn, const void *owner) {
         return false;
     }
     if (owner && owner != conn->owner) {
-        atomic_fetch_add_explicit(&car_net_local(conn->worker)->refused_writes, 1, memory_order_relaxed);
-        car_log_error("refused to write one tenant's bytes to another's connection; the connection is closed");
+        car_net_refuse_write(conn->worker);
         car_conn_close(conn);
         return false;
     }
@@ -154,6 +152,11 @@ bool car_conn_is_full(struct car_conn *conn) {
     if (conn->blocked || car_conn_pending(conn) > CAR_CONN_HIGH_WATER) {
         conn->full = true;
     }
+    return conn->full;
+}
+
+bool car_conn_await_drained(struct car_conn *conn) {
+    conn->full = conn->full || !car_out_is_empty(&conn->out);
     return conn->full;
 }
 
@@ -343,6 +346,22 @@ void car_conn_begin(struct car_conn *conn) {
     }
 }
 
+void car_conn_begin_with(struct car_conn *conn, struct car_buf *input) {
+    struct car_buf *held = malloc(sizeof *held);
+    if (!held || car_watch_add(&conn->worker->watches, &conn->watch) != 0) {
+        free(held);
+        car_buf_free(input);
+        car_conn_close(conn);
+        return;
+    }
+    *held = *input;
+    *input = CAR_BUF_INIT;
+    conn->held = held;
+    conn->reading = false;
+    conn->readable = true;
+    car_conn_continue(conn);
+}
+
 static void end(struct car_conn *conn) {
     struct car_worker *worker = conn->worker;
     conn->ops->ended(conn);
@@ -370,6 +389,14 @@ void car_conn_close(struct car_conn *conn) {
         close(conn->watch.fd);
         touch(conn);
     }
+}
+
+int car_conn_release(struct car_conn *conn) {
+    car_watch_remove(&conn->worker->watches, &conn->watch);
+    conn->closing = true;
+    conn->reading = false;
+    touch(conn);
+    return conn->watch.fd;
 }
 
 void car_conn_finish(struct car_conn *conn) {

@@ -6,6 +6,8 @@
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
+#include "move.h"
+
 #define SPARES_MAX 64
 
 /* A connection while it speaks HTTP. */
@@ -21,6 +23,8 @@ struct http {
     const char *why;                     /* the application's reason to refuse a request by its headers */
     const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
     void *next_proto;
+    struct car_worker *next_worker; /* that takes over when what waits has been written */
+    struct car_move *move;          /* what it gets */
 };
 
 static struct car_net *net_of(const struct car_conn *conn) {
@@ -78,6 +82,9 @@ static void exchange_orphan(struct http *http) {
     http->exchange = NULL;
     if (exchange && http->whole && !exchange->answered) {
         exchange->conn = NULL;
+        if (exchange->gone) {
+            exchange->gone(exchange);
+        }
     } else if (exchange) {
         exchange_free(exchange);
     }
@@ -138,6 +145,23 @@ struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct
     return conn;
 }
 
+bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to) {
+    struct car_move *move = exchange->conn && to != exchange->worker ? car_move_new() : NULL;
+    if (!move) {
+        return false;
+    }
+    car_http_request_write(&move->input, req);
+    if (move->input.failed) {
+        car_move_free(&move);
+        return false;
+    }
+    struct http *http = leave_exchange(exchange)->proto;
+    http->over = false; /* the request says there once more whether it is the last */
+    http->next_worker = to;
+    http->move = move;
+    return true;
+}
+
 /* What the parser calls. */
 
 static int on_headers(void *user, const struct car_http_request *req) {
@@ -174,7 +198,7 @@ static bool on_request(void *user, const struct car_http_request *req) {
     http->whole = true;
     http->deadline = 0;
     net->app->request(net->app_data, http->exchange, req);
-    return !http->exchange && !http->over && !http->next_ops && !conn->closing &&
+    return !http->exchange && !http->over && !http->next_ops && !http->move && !conn->closing &&
            car_conn_pending(conn) <= CAR_CONN_HIGH_WATER;
 }
 
@@ -209,6 +233,30 @@ static size_t change_hands(struct http *http, char *bytes, size_t len, size_t co
     return consumed + conn->ops->input(conn, bytes + consumed, len - consumed);
 }
 
+/* What waited has been written, so the connection can leave. */
+static void depart(struct http *http) {
+    struct car_conn *conn = http->conn;
+    struct car_move *move = http->move;
+    if (conn->held) {
+        car_buf_span(&move->input, car_buf_view(conn->held));
+    }
+    if (move->input.failed) {
+        car_conn_close(conn);
+        return;
+    }
+    http->move = NULL;
+    car_move_post(move, car_conn_release(conn), conn->worker, http->next_worker);
+}
+
+/* The parser has returned, so the connection can go, and what is left of the input with it. */
+static size_t begin_to_move(struct http *http, const char *rest, size_t len) {
+    car_buf_put(&http->move->input, rest, len);
+    if (!car_conn_await_drained(http->conn)) {
+        depart(http);
+    }
+    return len;
+}
+
 /* A request has begun and is not whole: its time runs, from its first byte on. */
 static void watch_arrival(struct http *http) {
     struct car_conn *conn = http->conn;
@@ -227,13 +275,16 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     if (http->over) {
         return len;
     }
-    if (http->whole) {
+    if (http->whole || http->move) {
         return 0; /* an answer is due first */
     }
     http->any = true;
     size_t consumed = 0;
     const char *why = NULL;
     int status = car_http_parser_feed(http->parser, bytes, len, &consumed, &why);
+    if (http->move && !conn->closing) {
+        return consumed + begin_to_move(http, bytes + consumed, len - consumed);
+    }
     if (http->next_ops) {
         return change_hands(http, bytes, len, consumed); /* also where it is closing: `ended` is the new protocol's */
     }
@@ -274,7 +325,10 @@ static void on_wake(struct car_conn *conn) {
 }
 
 static void on_drained(struct car_conn *conn) {
-    (void)conn;
+    struct http *http = conn->proto;
+    if (http->move) {
+        depart(http);
+    }
 }
 
 static void on_leave(struct car_conn *conn) {
@@ -291,6 +345,7 @@ static void on_ended(struct car_conn *conn) {
     struct http *http = conn->proto;
     if (http) {
         exchange_orphan(http);
+        car_move_free(&http->move);
         car_http_parser_free(&http->parser);
         free(http);
     }
@@ -305,13 +360,14 @@ static const struct car_conn_ops OPS = {
     .ended = on_ended,
 };
 
-void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
+/* NULL, and the socket is closed and counted no longer, where memory ran out. */
+static struct car_conn *open_conn(struct car_worker *worker, int fd, bool over_limit) {
     struct car_net *net = car_net_local(worker)->net;
     struct car_conn *conn = car_conn_open(worker, fd, &OPS);
     if (!conn) {
         atomic_fetch_sub_explicit(&worker->turned_away, over_limit, memory_order_relaxed);
         atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
-        return;
+        return NULL;
     }
     conn->turned_away = over_limit;
     struct http *http = calloc(1, sizeof *http);
@@ -323,8 +379,22 @@ void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     }
     if (!http || !http->parser) {
         car_conn_close(conn);
-        return;
+        return NULL;
     }
     car_conn_wake_in(conn, net->request_timeout_ms);
-    car_conn_begin(conn);
+    return conn;
+}
+
+void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
+    struct car_conn *conn = open_conn(worker, fd, over_limit);
+    if (conn) {
+        car_conn_begin(conn);
+    }
+}
+
+void car_http_conn_take(struct car_worker *worker, int fd, struct car_buf *input) {
+    struct car_conn *conn = open_conn(worker, fd, false);
+    if (conn) {
+        car_conn_begin_with(conn, input);
+    }
 }

@@ -4,11 +4,15 @@
 
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
+#include "carillon/base/log.h"
 #include "carillon/net/conn.h"
+#include "carillon/net/eio_conn.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/out.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
+
+#include "eio_table.h"
 
 #define DEFLATE_LEVEL 1
 
@@ -28,12 +32,13 @@ int car_net_attach(struct car_net *net, struct car_worker *worker) {
     }
     local->net = net;
     local->worker = worker;
+    local->eios = car_eio_table_new();
     local->inflater = car_inflater_new();
     local->deflater = car_deflater_new(DEFLATE_LEVEL);
     int err = car_arrivals_open(&local->arrivals, worker);
     worker->net = local;
     worker->watches.ready = car_conn_ready;
-    if (!local->inflater || !local->deflater || err) {
+    if (!local->eios || !local->inflater || !local->deflater || err) {
         car_net_detach(worker);
         return CAR_ENOMEM;
     }
@@ -47,6 +52,7 @@ void car_net_detach(struct car_worker *worker) {
         car_out_free_spares(local);
         car_http_free_spares(local);
         car_buf_free(&local->scratch);
+        car_eio_table_free(&local->eios);
         car_inflater_free(&local->inflater);
         car_deflater_free(&local->deflater);
         car_arrivals_close(&local->arrivals);
@@ -69,6 +75,11 @@ unsigned car_net_retry_ms(void) {
     return RETRY_MIN_MS + random % (RETRY_MAX_MS - RETRY_MIN_MS + 1);
 }
 
+void car_net_refuse_write(struct car_worker *worker) {
+    atomic_fetch_add_explicit(&car_net_local(worker)->refused_writes, 1, memory_order_relaxed);
+    car_log_error("refused to write one tenant's bytes to another's connection; the connection is closed");
+}
+
 static void each(struct car_net_local *local, void (*visit)(struct car_conn *conn)) {
     for (struct car_conn *conn = local->conns, *next; conn; conn = next) {
         next = conn->next; /* connections leave the list from the loop only */
@@ -86,6 +97,7 @@ static void on_drain(struct car_note *note, void *owner) {
     (void)note;
     car_arrivals_take_all(&car_net_local(owner)->arrivals);
     each(car_net_local(owner), leave);
+    car_eio_leave_all(owner);
 }
 
 void car_net_drain(struct car_worker *worker) {
@@ -96,6 +108,8 @@ void car_net_drain(struct car_worker *worker) {
 }
 
 void car_net_abort(struct car_worker *worker) {
+    car_net_local(worker)->aborted = true;
     car_arrivals_take_all(&car_net_local(worker)->arrivals);
+    car_eio_end_all(worker);
     each(car_net_local(worker), car_conn_close);
 }

@@ -62,6 +62,26 @@ bool car_ws_is_full(struct car_ws *ws) {
     return car_conn_is_full(ws->conn);
 }
 
+bool car_ws_is_blocked(const struct car_ws *ws) {
+    return car_conn_is_blocked(ws->conn);
+}
+
+bool car_ws_is_stuck(struct car_ws *ws) {
+    return car_conn_is_stuck(ws->conn);
+}
+
+void car_ws_wake_in(struct car_ws *ws, uint64_t ms) {
+    car_conn_wake_in(ws->conn, ms);
+}
+
+void car_ws_limit(struct car_ws *ws, size_t bytes) {
+    car_ws_parser_init(&ws->parser, bytes, ws->deflate_bits != 0);
+}
+
+void car_ws_belong(struct car_ws *ws, const void *owner) {
+    ws->conn->owner = owner;
+}
+
 static bool send_close(struct car_ws *ws, unsigned code, struct car_span reason) {
     if (ws->closing) {
         return false;
@@ -166,6 +186,10 @@ static void on_wake(struct car_conn *conn) {
     struct car_ws *ws = ws_of(conn);
     if (ws->closing) {
         car_conn_finish(conn);
+        return;
+    }
+    if (ws->ops->wake) {
+        ws->ops->wake(ws);
         return;
     }
     if (car_conn_is_blocked(conn) && !car_conn_is_stuck(conn)) {
@@ -298,6 +322,8 @@ bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct 
     ws->deflate_bits = pmd.on ? (uint8_t)pmd.server_bits : 0;
     car_ws_parser_init(&ws->parser, net_of(ws)->max_body, pmd.on);
     car_conn_write_copy(ws->conn, NULL, car_buf_view(out));
-    car_conn_wake_in(ws->conn, net_of(ws)->ping_interval_ms);
+    if (!ops->wake) {
+        car_conn_wake_in(ws->conn, net_of(ws)->ping_interval_ms);
+    }
     return true;
 }

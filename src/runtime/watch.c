@@ -66,3 +66,7 @@ int car_watch_add(struct car_watches *watches, struct car_watch *watch) {
 int car_watch_room(struct car_watches *watches, struct car_watch *watch) {
     return control(watches, EPOLL_CTL_MOD, watch, EPOLLIN | EPOLLOUT);
 }
+
+void car_watch_remove(struct car_watches *watches, struct car_watch *watch) {
+    (void)control(watches, EPOLL_CTL_DEL, watch, 0); /* where it was never added there is nothing to take out */
+}

@@ -26,6 +26,10 @@
 #define WS_TEXT_FIRST  0x81u
 #define WS_TEXT_PACKED 0xc1u
 
+/* What stands before an event in each namespace. */
+#define SIO_ROOT  "42[\"event_created\","
+#define SIO_NAMED "42/events,[\"event_created\","
+
 /* A test cannot go on without. */
 static void must(bool ok, const char *what) {
     if (!ok) {
@@ -43,6 +47,7 @@ void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
     f->reader = f->reclaim ? car_reader_open(f->reclaim) : NULL;
     f->feed.registry = car_registry_new(TENANTS_MAX);
     f->feed.keep = keep;
+    f->feed.named_head = CAR_SPAN(SIO_NAMED);
     f->feed.log = car_log_memory(&f->feed);
     must(f->reader && f->feed.registry && f->feed.log, "no memory");
     f->feed.workers = f->workers;
@@ -302,7 +307,41 @@ static bool ws_frame(struct car_span *rest, struct car_span *payload, bool *pack
     return true;
 }
 
-static bool ws_next(bool deflate, struct car_span *rest, struct car_buf *json) {
+/* A Socket.IO event with an offset, which has to be the event's seq. */
+static bool sio_text(struct car_span text, const char *head, struct car_buf *json) {
+    const char *comma = text.len ? memrchr(text.ptr, ',', text.len) : NULL;
+    if (!take_lit(&text, head) || !comma || comma < text.ptr) {
+        return false;
+    }
+    car_buf_put(json, text.ptr, (size_t)(comma - text.ptr));
+    struct car_span offset = car_span_of(comma, text.len - (size_t)(comma - text.ptr));
+    char member[64];
+    if (offset.len < 5 || !take_lit(&offset, ",\"") || memcmp(offset.ptr + offset.len - 2, "\"]", 2) != 0) {
+        return false;
+    }
+    int len = snprintf(member, sizeof member, ",\"seq\":%.*s,", (int)offset.len - 2, offset.ptr);
+    return memmem(json->data, json->len, member, (size_t)len) != NULL;
+}
+
+static bool plain_text(struct car_span text, struct car_buf *json) {
+    bool ok =
+        take_lit(&text, "{\"type\":\"event_created\",\"event\":") && text.len > 1 && text.ptr[text.len - 1] == '}';
+    if (ok) {
+        car_buf_put(json, text.ptr, text.len - 1);
+    }
+    return ok;
+}
+
+static bool text_of(enum car_wire wire, struct car_span text, struct car_buf *json) {
+    if (wire >= CAR_WIRE_SIO_ROOT) {
+        return sio_text(text, wire >= CAR_WIRE_SIO_NAMED ? SIO_NAMED : SIO_ROOT, json);
+    }
+    return plain_text(text, json);
+}
+
+static bool ws_next(enum car_wire wire, struct car_span *rest, struct car_buf *json) {
+    bool deflate =
+        wire == CAR_WIRE_WS_DEFLATE || wire == CAR_WIRE_SIO_ROOT_WS_DEFLATE || wire == CAR_WIRE_SIO_NAMED_WS_DEFLATE;
     struct car_span payload;
     struct car_buf plain = CAR_BUF_INIT;
     bool packed = false;
@@ -311,12 +350,17 @@ static bool ws_next(bool deflate, struct car_span *rest, struct car_buf *json) {
         ok = inflate_to(payload, &plain);
         payload = car_buf_view(&plain);
     }
-    ok = ok && take_lit(&payload, "{\"type\":\"event_created\",\"event\":") && payload.len > 1 &&
-         payload.ptr[payload.len - 1] == '}';
-    if (ok) {
-        car_buf_put(json, payload.ptr, payload.len - 1);
-    }
+    ok = ok && text_of(wire, payload, json);
     car_buf_free(&plain);
+    return ok;
+}
+
+/* The packets of a payload, with one character between two of them. */
+static bool payload_next(enum car_wire wire, struct car_span *rest, struct car_buf *json) {
+    const char *end = memchr(rest->ptr, 0x1e, rest->len);
+    size_t len = end ? (size_t)(end - rest->ptr) : rest->len;
+    bool ok = text_of(wire, car_span_of(rest->ptr, len), json) && (!end || len + 1 < rest->len);
+    *rest = car_span_of(rest->ptr + len + (end != NULL), rest->len - len - (end != NULL));
     return ok;
 }
 
@@ -326,7 +370,9 @@ bool feed_wire_next(enum car_wire wire, struct car_span *rest, struct car_buf *j
     if (rest->len == 0) {
         return false;
     }
-    bool ok = wire == CAR_WIRE_SSE ? sse_next(rest, json) : ws_next(wire == CAR_WIRE_WS_DEFLATE, rest, json);
+    bool ok = wire == CAR_WIRE_SSE                                      ? sse_next(rest, json)
+              : wire == CAR_WIRE_SIO_ROOT || wire == CAR_WIRE_SIO_NAMED ? payload_next(wire, rest, json)
+                                                                        : ws_next(wire, rest, json);
     *bad = !ok;
     return ok;
 }

@@ -18,6 +18,7 @@ static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvw
 
 static struct car_tenant *tenant;
 static struct car_deflater *deflater;
+static struct car_wire_kit kit;
 
 /* A sealed event whose message is `len` times `fill`; of random letters where `fill` is 0. */
 static struct car_event *event_of(uint64_t seq, size_t len, char fill) {
@@ -39,7 +40,7 @@ static struct car_event *event_of(uint64_t seq, size_t len, char fill) {
 
 /* Encodes the events in that form, and reads them back. Returns the length of the whole. */
 static size_t round_trip(enum car_wire wire, struct car_event *const *events, size_t count) {
-    struct car_blob *blob = car_wire_events(wire, events, count, deflater);
+    struct car_blob *blob = car_wire_events(wire, events, count, &kit);
     CU_ASSERT_PTR_NOT_NULL_FATAL(blob);
     CU_ASSERT_PTR_EQUAL(blob->owner, tenant);
     struct car_span rest = car_span_of(blob->data, blob->len);
@@ -97,7 +98,7 @@ static void test_head_lengths(void) {
 /* No event is as short as 125 bytes; the form for that is in the codec's own tests. */
 static void test_ws_bytes(void) {
     struct car_event *event = event_of(42, 1, 'x');
-    struct car_blob *blob = car_wire_events(CAR_WIRE_WS, &event, 1, deflater);
+    struct car_blob *blob = car_wire_events(CAR_WIRE_WS, &event, 1, &kit);
     struct car_span json = car_event_json(event);
     CU_ASSERT_PTR_NOT_NULL_FATAL(blob);
     const unsigned char *p = (const unsigned char *)blob->data;
@@ -114,7 +115,7 @@ static void test_ws_bytes(void) {
 
 static void test_sse_bytes(void) {
     struct car_event *events[2] = {event_of(UINT64_MAX, 3, 'x'), event_of(7, 3, 'y')};
-    struct car_blob *blob = car_wire_events(CAR_WIRE_SSE, events, 2, NULL);
+    struct car_blob *blob = car_wire_events(CAR_WIRE_SSE, events, 2, &kit);
     CU_ASSERT_PTR_NOT_NULL_FATAL(blob);
     char want[1000];
     struct car_span a = car_event_json(events[0]);
@@ -125,6 +126,31 @@ static void test_sse_bytes(void) {
                        (int)a.len, a.ptr, (int)b.len, b.ptr);
     CU_ASSERT(car_span_eq(car_span_of(blob->data, blob->len), car_span_of(want, (size_t)len)));
     car_blob_unref(&blob);
+    car_event_unref(&events[0]);
+    car_event_unref(&events[1]);
+}
+
+static void test_sio_bytes(void) {
+    struct car_event *events[2] = {event_of(UINT64_MAX, 3, 'x'), event_of(7, 3, 'y')};
+    struct car_blob *root = car_wire_events(CAR_WIRE_SIO_ROOT, events, 2, &kit);
+    struct car_blob *named = car_wire_events(CAR_WIRE_SIO_NAMED, events + 1, 1, &kit);
+    struct car_blob *frame = car_wire_events(CAR_WIRE_SIO_NAMED_WS, events + 1, 1, &kit);
+    CU_ASSERT_FATAL(root && named && frame);
+    char want[1000];
+    struct car_span a = car_event_json(events[0]);
+    struct car_span b = car_event_json(events[1]);
+    int len = snprintf(want, sizeof want,
+                       "42[\"event_created\",%.*s,\"18446744073709551615\"]\x1e"
+                       "42[\"event_created\",%.*s,\"7\"]",
+                       (int)a.len, a.ptr, (int)b.len, b.ptr);
+    CU_ASSERT(car_span_eq(car_span_of(root->data, root->len), car_span_of(want, (size_t)len)));
+    len = snprintf(want, sizeof want, "42/events,[\"event_created\",%.*s,\"7\"]", (int)b.len, b.ptr);
+    CU_ASSERT(car_span_eq(car_span_of(named->data, named->len), car_span_of(want, (size_t)len)));
+    CU_ASSERT_EQUAL(frame->len, 4 + named->len);
+    CU_ASSERT_EQUAL(memcmp(frame->data + 4, named->data, named->len), 0);
+    car_blob_unref(&root);
+    car_blob_unref(&named);
+    car_blob_unref(&frame);
     car_event_unref(&events[0]);
     car_event_unref(&events[1]);
 }
@@ -144,8 +170,8 @@ static void test_deflate_pays(void) {
         alone += round_trip(CAR_WIRE_WS_DEFLATE, &mixed[i], 1);
     }
     CU_ASSERT_EQUAL(round_trip(CAR_WIRE_WS_DEFLATE, mixed, 6), alone);
-    struct car_blob *first = car_wire_events(CAR_WIRE_WS_DEFLATE, &large, 1, deflater);
-    struct car_blob *again = car_wire_events(CAR_WIRE_WS_DEFLATE, &large, 1, deflater);
+    struct car_blob *first = car_wire_events(CAR_WIRE_WS_DEFLATE, &large, 1, &kit);
+    struct car_blob *again = car_wire_events(CAR_WIRE_WS_DEFLATE, &large, 1, &kit);
     CU_ASSERT(first->len == again->len && memcmp(first->data, again->data, first->len) == 0);
     CU_ASSERT_EQUAL((unsigned char)first->data[0], 0xc1);
     car_blob_unref(&first);
@@ -175,15 +201,23 @@ static void test_cut(void) {
 }
 
 static const struct car_test TESTS[] = {
-    {"one event and many, in each form", test_one_and_many}, {"frame heads of each form", test_head_lengths},
-    {"a WebSocket frame to the byte", test_ws_bytes},        {"an event stream to the byte", test_sse_bytes},
-    {"compression where it pays", test_deflate_pays},        {"cutting by bytes", test_cut},
+    {"one event and many, in each form", test_one_and_many},
+    {"frame heads of each form", test_head_lengths},
+    {"a WebSocket frame to the byte", test_ws_bytes},
+    {"an event stream to the byte", test_sse_bytes},
+    {"Socket.IO packets to the byte", test_sio_bytes},
+    {"compression where it pays", test_deflate_pays},
+    {"cutting by bytes", test_cut},
 };
 
 int main(void) {
     tenant = car_tenant_new(CAR_SPAN("tenant_a"));
     deflater = car_deflater_new(1);
+    struct car_buf head = CAR_BUF_INIT;
+    car_wire_named_head(&head, CAR_SPAN("/events"));
+    kit = (struct car_wire_kit){.deflater = deflater, .named_head = car_buf_view(&head)};
     int code = car_suite_main("wire", TESTS, sizeof TESTS / sizeof *TESTS);
+    car_buf_free(&head);
     car_deflater_free(&deflater);
     car_tenant_free(&tenant);
     return code;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "carillon/guard/auth.h"
+#include "carillon/net/eio_conn.h"
 #include "carillon/net/http_conn.h"
 
 struct car_config;
@@ -17,9 +18,13 @@ struct car_api {
     struct car_feed *feed;
     struct car_net *net;
     struct car_auth auth;
+    struct car_eio_server sio; /* car_sio_set_up */
     const char *version;
     uint64_t started_us; /* car_clock_mono_us */
 };
+
+/* Prepares the Socket.IO endpoint, once `config` is there. */
+void car_sio_set_up(struct car_api *api);
 
 /* Answers requests; its `app` is a struct car_api. */
 extern const struct car_http_app car_api_app;

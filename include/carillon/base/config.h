@@ -53,6 +53,8 @@ struct car_config {
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
     uint32_t sse_keepalive_ms;
+    char *sio_namespace;             /* of Socket.IO, beside "/"; begins with "/" */
+    uint32_t sio_connect_timeout_ms; /* from the handshake to the first namespace */
 
     /* The log. */
     enum car_log_format log_format;

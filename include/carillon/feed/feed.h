@@ -4,9 +4,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "carillon/base/span.h"
+#include "carillon/feed/wire.h"
+
 #define CAR_EPOCH_LEN 16
 
-struct car_deflater;
 struct car_log;
 struct car_reclaim;
 struct car_registry;
@@ -20,13 +22,14 @@ struct car_feed {
     struct car_worker **workers;
     unsigned worker_count;
     uint32_t keep;                 /* events kept in memory for each tenant, at least */
+    struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */
     char epoch[CAR_EPOCH_LEN + 1]; /* names the log: another one where the store was made anew */
 };
 
 /* What the lanes and publishers of one worker share. Owner: the worker's thread; others read the atomic. */
 struct car_feed_local {
     struct car_feed *feed;
-    struct car_deflater *deflater;
+    struct car_wire_kit wires;
     uint64_t delivered;     /* events handed to sessions */
     atomic_uint publishing; /* events whose publishers wait: the worker must not stop before they have their answer */
 };

@@ -22,6 +22,7 @@ struct car_identity {
     struct car_tenant *tenant;
     struct car_span subject; /* the user's name; absent where the mode knows none */
     unsigned scopes;         /* CAR_SCOPE_… */
+    bool named;              /* the request says whose it is, rightly or not */
 };
 
 /* How credentials are read. Never changes while workers run. */
@@ -38,5 +39,9 @@ struct car_auth {
  */
 int car_auth_open(const struct car_auth *auth, struct car_reader *reader, const struct car_http_request *req,
                   struct car_identity *out, const char **why);
+
+/* The same for a tenant that is named elsewhere than in the request's head: 0 and *out, or 401. */
+int car_auth_tenant(const struct car_auth *auth, struct car_reader *reader, struct car_span id,
+                    struct car_identity *out, const char **why);
 
 #endif

@@ -36,7 +36,8 @@ struct car_conn_ops {
 };
 
 /*
- * A TCP connection. Lives and dies on one worker. What is to be written waits and goes out once at the end of the
+ * A TCP connection. Lives and dies on one worker; what can move to another is its descriptor, to a connection of its
+ * own there. What is to be written waits and goes out once at the end of the
  * loop's turn; what the socket does not take stays there, and the connection is `blocked` until there is room again.
  *
  * There are many, and most are quiet: what delivering an event touches comes first, on two cache lines.
@@ -72,6 +73,14 @@ struct car_conn {
  * the connection's `proto`. On the worker's thread. */
 struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops);
 
+/* As car_conn_begin, for a connection that comes from another worker with input that was read there. Takes the buffer
+ * over; its bytes come first. */
+void car_conn_begin_with(struct car_conn *conn, struct car_buf *input);
+
+/* Takes the descriptor away, open, for another worker: here the connection is closed. What waits to be written is
+ * dropped, so that it has gone out before. Returns the descriptor. */
+int car_conn_release(struct car_conn *conn);
+
 /* Reads what the socket has brought along, and watches it from then on. Once; it is closed where that fails. */
 void car_conn_begin(struct car_conn *conn);
 
@@ -88,6 +97,9 @@ bool car_conn_write_copy(struct car_conn *conn, const void *owner, struct car_sp
 
 /* Whether the socket is behind. true promises a later call of `drained`, unless the connection ends. */
 bool car_conn_is_full(struct car_conn *conn);
+
+/* Whether something waits to be written at all, with the same promise. */
+bool car_conn_await_drained(struct car_conn *conn);
 
 /* Whether the socket takes no more for now. */
 static inline bool car_conn_is_blocked(const struct car_conn *conn) {

@@ -30,7 +30,11 @@ struct car_exchange {
     bool keep_alive; /* after the answer; the answerer may turn it off, and says so in its headers */
     bool answered;
     bool http10;
-    bool draining;          /* the server was going away already when the request began */
+    bool draining; /* the server was going away already when the request began */
+    /* Set by who answers later and wants to know: the connection has gone before the answer, `conn` is NULL. The
+     * exchange is still theirs to end, at once or later. */
+    void (*gone)(struct car_exchange *exchange);
+    void *holder;           /* theirs */
     struct car_buf headers; /* header lines that go with every answer of this exchange */
     char request_id[CAR_REQUEST_ID_MAX + 1];
 };
@@ -65,6 +69,17 @@ void car_exchange_abort(struct car_exchange *exchange);
  * still the caller's. Only from within `request`.
  */
 struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto);
+
+/*
+ * Moves the connection to another worker, where the request begins anew, as though it had just arrived there; `begin`
+ * and `request` are called again. Ends the exchange here. What waits to be written goes out first. Only from within
+ * `request`. false where `to` is the exchange's own worker, the connection has gone, or memory ran out: then nothing
+ * has happened.
+ */
+bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to);
+
+/* The other end of that: takes over a socket and the input that was read from it. On the worker's thread. */
+void car_http_conn_take(struct car_worker *worker, int fd, struct car_buf *input);
 
 /* Frees the exchanges that the worker keeps for later requests. */
 void car_http_free_spares(struct car_net_local *local);

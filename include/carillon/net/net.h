@@ -13,6 +13,7 @@
 struct car_blob;
 struct car_conn;
 struct car_deflater;
+struct car_eio_table;
 struct car_exchange;
 struct car_http_app;
 struct car_inflater;
@@ -29,7 +30,11 @@ struct car_net {
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
     uint32_t sse_keepalive_ms;
+    struct car_worker **workers;
+    unsigned worker_count;
+    uint32_t max_sessions; /* Engine.IO sessions at a time; 0: any number */
     atomic_bool draining;
+    atomic_uint sessions; /* Engine.IO sessions: those on long-polling have no connection of their own */
 };
 
 #define CAR_CHUNKS_MAX 128
@@ -46,6 +51,7 @@ struct car_net_local {
     struct car_worker *worker;
     struct car_arrivals arrivals;
     struct car_conn *conns;
+    struct car_eio_table *eios;
     struct car_inflater *inflater;
     struct car_deflater *deflater;
     struct car_buf scratch;         /* car_net_scratch */
@@ -54,6 +60,7 @@ struct car_net_local {
     unsigned spare_list_count;
     struct car_exchange *spare_exchanges;
     unsigned spare_exchange_count;
+    bool aborted; /* car_net_abort has been called: what comes later is closed as well */
     struct car_note drain_note;
     atomic_uint_fast64_t refused_writes; /* bytes of one owner that were about to go to another's connection */
 };
@@ -73,6 +80,9 @@ void car_net_abort(struct car_worker *worker);
 
 /* When a client that is sent away shall come back, in milliseconds: spread out, so that they don't all come at once. */
 unsigned car_net_retry_ms(void);
+
+/* Counts and logs that bytes of one owner were about to go to another's connection. On the worker's thread. */
+void car_net_refuse_write(struct car_worker *worker);
 
 struct car_net_local *car_net_local(const struct car_worker *worker);
 

@@ -25,6 +25,9 @@ struct car_ws_ops {
     void (*leave)(struct car_ws *ws);
     /* The connection has ended: free what embeds the WebSocket. The last call. */
     void (*ended)(struct car_ws *ws);
+    /* Where it is not NULL, what is spoken over the WebSocket has a heartbeat of its own: no pings are sent, and nobody
+     * is dropped for silence. Called when the time of car_ws_wake_in is over; once it may be called without that. */
+    void (*wake)(struct car_ws *ws);
 };
 
 /* A connection that speaks WebSocket (RFC 6455). Embedded by its user. Belongs to the connection's worker. */
@@ -48,6 +51,15 @@ int car_ws_check(const struct car_http_request *req, const char **why);
 bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct car_http_request *req,
                  const struct car_ws_ops *ops);
 
+/* Bounds messages to `bytes` instead of the server's largest. Before the first of them. */
+void car_ws_limit(struct car_ws *ws, size_t bytes);
+
+/* Whose bytes may go out from now on: a tenant that was not known at the handshake. */
+void car_ws_belong(struct car_ws *ws, const void *owner);
+
+/* Lets `wake` be called `ms` from now, in place of whatever was set before. */
+void car_ws_wake_in(struct car_ws *ws, uint64_t ms);
+
 /* Sends ready frames. false where the connection is ending. */
 bool car_ws_send_frames(struct car_ws *ws, struct car_blob *frames);
 
@@ -56,6 +68,11 @@ bool car_ws_send(struct car_ws *ws, const void *owner, enum car_ws_opcode op, st
 
 /* Whether the peer reads too slowly for more; true promises `drained`. */
 bool car_ws_is_full(struct car_ws *ws);
+
+/* Whether the socket takes no more for now; and whether it has taken nothing since that was last asked, though
+ * something waits for it: a peer that reads on is alive. */
+bool car_ws_is_blocked(const struct car_ws *ws);
+bool car_ws_is_stuck(struct car_ws *ws);
 
 /* Sends a close frame, and ends the connection when the peer has answered it or had time to. */
 void car_ws_close(struct car_ws *ws, unsigned code, const char *reason);

@@ -38,6 +38,9 @@ void car_watches_close(struct car_watches *watches);
  */
 int car_watch_add(struct car_watches *watches, struct car_watch *watch);
 
+/* Takes a socket out of the set that stays open elsewhere. */
+void car_watch_remove(struct car_watches *watches, struct car_watch *watch);
+
 /* Watches it for room to write as well, from now on: most sockets never run out of it. What there is now is reported.
  * 0 or a UV_E… code. */
 int car_watch_room(struct car_watches *watches, struct car_watch *watch);

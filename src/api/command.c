@@ -1,0 +1,117 @@
+#include "command.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "carillon/api/api.h"
+#include "carillon/base/err.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/net/net.h"
+#include "carillon/runtime/worker.h"
+
+#include "draft.h"
+#include "event_array.h"
+#include "posted.h"
+#include "respond.h"
+
+#define LIMIT_DEFAULT 50
+#define LIMIT_MAX     1000
+
+int car_refuse(struct car_refusal *refusal, const char *code, const char *what, const char *message) {
+    refusal->code = code;
+    snprintf(refusal->message, sizeof refusal->message, "%s%s%s", what ? what : "", what ? " " : "", message);
+    return CAR_EINVAL;
+}
+
+/* post_event */
+
+static void on_done(struct car_publish *publish) {
+    struct car_post *post = (struct car_post *)publish; /* its first member */
+    struct car_event *event = publish->event;
+    bool stored = publish->status == 0;
+    if (stored) {
+        car_posted_log(post->api->config, event, post->began_us);
+    }
+    post->answer(post, stored ? event : NULL);
+    car_event_unref(&event);
+}
+
+static int publish(const struct car_subscriber *subscriber, const struct car_draft *draft, struct car_post *post) {
+    struct car_event *event = car_event_new(subscriber->tenant, draft);
+    if (!event) {
+        return CAR_ENOMEM;
+    }
+    post->publish = (struct car_publish){.tenant = subscriber->tenant, .event = event, .done = on_done};
+    post->api = subscriber->api;
+    post->began_us = car_posted_begin();
+    int err = car_publish(&post->publish, subscriber->worker);
+    if (err) {
+        car_event_unref(&event);
+    }
+    return err;
+}
+
+int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
+                     struct car_refusal *refusal) {
+    struct car_draft_members members = {command->message, command->metadata, command->type};
+    struct car_draft_type type;
+    struct car_draft draft;
+    struct car_draft_refusal why;
+    if (atomic_load_explicit(&subscriber->api->net->draining, memory_order_relaxed)) {
+        return car_refuse(refusal, "unavailable", NULL, "the server is going away");
+    }
+    if (car_draft_check(subscriber->api->config, &members, command->type_name, &type, &draft, &why) != 0) {
+        return car_refuse(refusal, car_problem_code(why.status), why.field, why.message);
+    }
+    if (publish(subscriber, &draft, post) != 0) {
+        return car_refuse(refusal, "unavailable", NULL, "the tenant's queue is full");
+    }
+    return 0;
+}
+
+/* replay */
+
+int car_command_since(const struct car_subscriber *subscriber, const struct car_json_value *since,
+                      const struct car_json_value *since_id, uint64_t *out, struct car_refusal *refusal) {
+    *out = 0;
+    if (since->kind != CAR_JSON_ABSENT && since_id->kind != CAR_JSON_ABSENT) {
+        return car_refuse(refusal, "bad_request", NULL, "since and sinceId cannot be given together");
+    }
+    if (since->kind != CAR_JSON_ABSENT) {
+        return car_json_u64(since, INT64_MAX, out) == 0 ? 0
+                                                        : car_refuse(refusal, "bad_request", "since", "must be a seq");
+    }
+    if (since_id->kind == CAR_JSON_ABSENT) {
+        return 0;
+    }
+    if (since_id->kind == CAR_JSON_STRING) {
+        struct car_buf text = CAR_BUF_INIT;
+        (void)car_json_string_decode(since_id->raw, &text);
+        *out = car_tenant_find(subscriber->tenant, subscriber->worker->reader, car_buf_view(&text));
+        car_buf_free(&text);
+    }
+    return *out ? 0 : car_refuse(refusal, "bad_request", "sinceId", "is no known event");
+}
+
+int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command, struct car_buf *out,
+                       struct car_refusal *refusal) {
+    uint64_t since;
+    uint64_t limit = LIMIT_DEFAULT;
+    bool limited = command->limit.kind != CAR_JSON_ABSENT;
+    if (limited && (car_json_u64(&command->limit, LIMIT_MAX, &limit) != 0 || limit == 0)) {
+        return car_refuse(refusal, "bad_request", "limit", "must be 1 to 1000");
+    }
+    int err = car_command_since(subscriber, &command->since, &command->since_id, &since, refusal);
+    if (err) {
+        return err;
+    }
+    uint64_t oldest = car_tenant_oldest(subscriber->tenant, subscriber->api->feed->keep);
+    uint64_t newest = car_tenant_newest(subscriber->tenant);
+    CAR_BUF_LIT(out, "\"events\":");
+    struct car_event_range range = car_event_array(out, subscriber->tenant, subscriber->worker->reader,
+                                                   since >= oldest ? since + 1 : oldest, newest, limit);
+    car_buf_printf(out, ",\"has_more\":%s", range.next <= newest ? "true" : "false");
+    return 0;
+}

@@ -1,0 +1,59 @@
+#ifndef CARILLON_API_COMMAND_H
+#define CARILLON_API_COMMAND_H
+
+#include <stdint.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/feed/publish.h"
+#include "carillon/proto/json.h"
+
+struct car_api;
+struct car_event;
+
+/* What a subscriber asks for over its connection, whatever the transport: the values as they were sent. */
+struct car_command {
+    struct car_json_value message, metadata, type; /* post_event */
+    const char *type_name;                         /* what `type` is called there */
+    struct car_json_value since, since_id, limit;  /* replay */
+};
+
+/* On whose behalf. */
+struct car_subscriber {
+    const struct car_api *api;
+    struct car_tenant *tenant;
+    struct car_worker *worker;
+};
+
+/* Why it gets nothing: the contract's code, and words for its author. */
+struct car_refusal {
+    const char *code;
+    char message[160];
+};
+
+/* An event that is on its way into the log. Embedded in what the transport needs for its answer. */
+struct car_post {
+    struct car_publish publish;
+    const struct car_api *api;
+    uint64_t began_us;
+    /* Called once, on the subscriber's worker, perhaps before car_command_post returns: `event` is in the log, or NULL
+     * where it never will be. Frees what embeds it. */
+    void (*answer)(struct car_post *post, const struct car_event *event);
+};
+
+/* post_event. 0, and `answer` comes; or CAR_EINVAL and *refusal, and it does not. */
+int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
+                     struct car_refusal *refusal);
+
+/* replay: appends `"events":[…],"has_more":…`. 0; or CAR_EINVAL and *refusal, and nothing is appended. */
+int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command, struct car_buf *out,
+                       struct car_refusal *refusal);
+
+/* Reads where to begin: `since`, a seq, or `since_id`, an event's id, of which at most one is there; 0 where neither
+ * is. 0; or CAR_EINVAL and *refusal. */
+int car_command_since(const struct car_subscriber *subscriber, const struct car_json_value *since,
+                      const struct car_json_value *since_id, uint64_t *out, struct car_refusal *refusal);
+
+/* Fills *refusal; returns CAR_EINVAL. `what`, where not NULL, is the member that is to blame. */
+int car_refuse(struct car_refusal *refusal, const char *code, const char *what, const char *message);
+
+#endif

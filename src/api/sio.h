@@ -1,0 +1,75 @@
+#ifndef CARILLON_API_SIO_H
+#define CARILLON_API_SIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/base/buf.h"
+#include "carillon/feed/session.h"
+#include "carillon/net/eio_conn.h"
+#include "carillon/proto/socketio.h"
+
+#include "sio_pid.h"
+
+struct car_api;
+struct car_refusal;
+struct car_sio;
+
+/* The two namespaces. */
+enum car_sio_nsp {
+    CAR_SIO_ROOT,  /* "/" */
+    CAR_SIO_NAMED, /* --sio-namespace */
+    CAR_SIO_NSPS,
+};
+
+/* A namespace that a client has connected to: a subscriber of its tenant. */
+struct car_sio_socket {
+    struct car_session session; /* first */
+    struct car_sio *sio;
+    enum car_sio_nsp nsp;
+    bool recovered; /* it was promised all that it missed */
+};
+
+/* A client over Socket.IO. Belongs to its worker; lives until its Engine.IO session has ended and nothing that it
+ * published is still on its way. All that goes over it is one tenant's. */
+struct car_sio {
+    struct car_eio eio; /* first */
+    struct car_socketio_decoder decoder;
+    const struct car_api *api;
+    struct car_tenant *tenant; /* NULL until the first namespace is connected */
+    struct car_sio_socket *sockets[CAR_SIO_NSPS];
+    struct car_tenant *asked; /* whose the handshake says it is; NULL where `asked_status` says why not */
+    const char *asked_why;    /* static */
+    uint16_t asked_status;    /* 0: `asked` is good */
+    bool asked_named : 1;     /* the handshake names a tenant */
+    bool leaving : 1;         /* the server goes away, and something is owed first */
+    bool ended : 1;
+    unsigned publishing; /* commands whose event is not in the log yet */
+};
+
+/* The name of a namespace. Borrowed for the process's life. */
+struct car_span car_sio_name(const struct car_sio *sio, enum car_sio_nsp nsp);
+
+/* Begins a packet in the worker's scratch buffer: what stands before its JSON. */
+struct car_buf *car_sio_begin(struct car_sio *sio, enum car_socketio_type type, struct car_span nsp,
+                              const uint64_t *id);
+
+/* Sends a packet that car_sio_begin began; where memory ran out the client is dropped. */
+void car_sio_send(struct car_sio *sio, struct car_buf *packet);
+
+/* A client asks for a namespace. */
+void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet);
+
+/* An event from a client, for a namespace that it has connected to. */
+void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet);
+
+/* What sockets are to the feed. */
+extern const struct car_session_ops car_sio_session_ops;
+
+/* The form in which a socket's events are sent at the moment. */
+enum car_wire car_sio_wire(const struct car_sio_socket *socket);
+
+/* Frees it where nothing holds it any more. */
+void car_sio_release(struct car_sio *sio);
+
+#endif

@@ -1,0 +1,160 @@
+#include "carillon/api/api.h"
+#include "carillon/base/block.h"
+#include "carillon/feed/event.h"
+#include "carillon/net/net.h"
+
+#include "command.h"
+#include "sio.h"
+
+/* The members of a command's argument, by what they are for. */
+enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, MEMBERS };
+
+/* A command, and how its author wants to hear of it. */
+struct asking {
+    struct car_sio *sio;
+    enum car_sio_nsp nsp;
+    bool has_id;
+    uint64_t id; /* of the acknowledgement that the client waits for */
+};
+
+/* Begins an answer: the acknowledgement, or, where none was asked for, an event of that name. */
+static struct car_buf *begin(const struct asking *asking, const char *event) {
+    struct car_span nsp = car_sio_name(asking->sio, asking->nsp);
+    struct car_buf *out = car_sio_begin(asking->sio, asking->has_id ? CAR_SOCKETIO_ACK : CAR_SOCKETIO_EVENT, nsp,
+                                        asking->has_id ? &asking->id : NULL);
+    car_buf_char(out, '[');
+    if (!asking->has_id) {
+        car_buf_printf(out, "\"%s\",", event);
+    }
+    return out;
+}
+
+static void answer_refusal(const struct asking *asking, const struct car_refusal *refusal) {
+    struct car_buf *out = begin(asking, "error");
+    if (asking->has_id) {
+        CAR_BUF_LIT(out, "{\"error\":");
+    }
+    car_buf_printf(out, "{\"code\":\"%s\",\"message\":", refusal->code);
+    car_json_write_string(out, car_span_cstr(refusal->message));
+    car_buf_span(out, asking->has_id ? CAR_SPAN("}}]") : CAR_SPAN("}]"));
+    car_sio_send(asking->sio, out);
+}
+
+static void answer_bad(const struct asking *asking, const char *code, const char *message) {
+    struct car_refusal refusal;
+    (void)car_refuse(&refusal, code, NULL, message);
+    answer_refusal(asking, &refusal);
+}
+
+/* post_event */
+
+/* A command that waits for its event to be in the log. */
+struct waiting {
+    struct car_post post;
+    struct asking asking;
+};
+
+static void on_answer(struct car_post *post, const struct car_event *event) {
+    struct waiting *w = (struct waiting *)post; /* its first member */
+    const struct asking *asking = &w->asking;
+    struct car_sio *sio = asking->sio;
+    sio->publishing--;
+    if (sio->ended) {
+        car_sio_release(sio);
+    } else if (!sio->sockets[asking->nsp]) {
+        /* it has left the namespace */
+    } else if (!event) {
+        answer_bad(asking, "unavailable", "the event could not be stored");
+    } else if (asking->has_id) {
+        struct car_buf *out = begin(asking, "");
+        CAR_BUF_LIT(out, "{\"event\":");
+        car_buf_span(out, car_event_json(event));
+        CAR_BUF_LIT(out, "}]");
+        car_sio_send(sio, out);
+    }
+    car_block_free(w, sizeof *w);
+}
+
+static void post_event(const struct asking *asking, const struct car_subscriber *subscriber,
+                       const struct car_command *command) {
+    struct car_refusal refusal;
+    struct waiting *w = car_block_new(sizeof *w);
+    if (!w) {
+        answer_bad(asking, "unavailable", "out of memory");
+        return;
+    }
+    w->post.answer = on_answer;
+    w->asking = *asking;
+    asking->sio->publishing++;
+    if (car_command_post(subscriber, command, &w->post, &refusal) != 0) {
+        asking->sio->publishing--;
+        car_block_free(w, sizeof *w);
+        answer_refusal(asking, &refusal);
+    }
+}
+
+/* replay */
+
+static void replay(const struct asking *asking, const struct car_subscriber *subscriber,
+                   const struct car_command *command) {
+    struct car_refusal refusal;
+    struct car_buf *out = begin(asking, "replay_result");
+    car_buf_char(out, '{');
+    if (car_command_replay(subscriber, command, out, &refusal) != 0) {
+        answer_refusal(asking, &refusal);
+        return;
+    }
+    CAR_BUF_LIT(out, "}]");
+    car_sio_send(asking->sio, out);
+}
+
+/* The name of an event, as it is written between quotes; escapes in it, and it is none of ours. */
+static bool is(const struct car_json_value *name, const char *wanted) {
+    return name->kind == CAR_JSON_STRING &&
+           car_span_eq(car_span_of(name->raw.ptr + 1, name->raw.len - 2), car_span_cstr(wanted));
+}
+
+/* The first argument: an object, or nothing at all. false where it is something else. */
+static bool read_argument(const struct car_socketio_packet *packet, struct car_json_member *m) {
+    struct car_span rest = packet->data.raw;
+    struct car_json_value argument;
+    (void)car_json_next(&rest, &argument); /* the name */
+    if (!car_json_next(&rest, &argument) || argument.kind == CAR_JSON_NULL) {
+        return true;
+    }
+    return argument.kind == CAR_JSON_OBJECT && car_json_pick(argument.raw, m, MEMBERS, NULL) == 0;
+}
+
+void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet) {
+    struct car_json_member m[MEMBERS] = {
+        [MESSAGE] = {.name = "message"}, [METADATA] = {.name = "metadata"}, [EVENT_TYPE] = {.name = "event_type"},
+        [TYPE] = {.name = "type"},       [SINCE] = {.name = "since"},       [SINCE_ID] = {.name = "sinceId"},
+        [LIMIT] = {.name = "limit"},
+    };
+    struct car_sio *sio = socket->sio;
+    const struct asking asking = {.sio = sio, .nsp = socket->nsp, .has_id = packet->has_id, .id = packet->id};
+    const struct car_subscriber subscriber = {.api = sio->api, .tenant = sio->tenant, .worker = sio->eio.worker};
+    struct car_json_value name;
+    struct car_span args;
+    car_socketio_event(packet, &name, &args);
+    bool posts = is(&name, "post_event");
+    if (!posts && !is(&name, "replay")) {
+        answer_bad(&asking, "bad_request", "unknown event");
+    } else if (packet->attachments) {
+        answer_bad(&asking, "validation_error", "binary is not taken");
+    } else if (!read_argument(packet, m)) {
+        answer_bad(&asking, "bad_request", "the argument must be an object");
+    } else {
+        bool long_name = m[EVENT_TYPE].value.kind != CAR_JSON_ABSENT;
+        const struct car_command command = {
+            .message = m[MESSAGE].value,
+            .metadata = m[METADATA].value,
+            .type = long_name ? m[EVENT_TYPE].value : m[TYPE].value,
+            .type_name = long_name ? "event_type" : "type",
+            .since = m[SINCE].value,
+            .since_id = m[SINCE_ID].value,
+            .limit = m[LIMIT].value,
+        };
+        (posts ? post_event : replay)(&asking, &subscriber, &command);
+    }
+}

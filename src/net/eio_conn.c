@@ -1,0 +1,284 @@
+#include "carillon/net/eio_conn.h"
+
+#include <stdio.h>
+
+#include "carillon/base/blob.h"
+#include "carillon/base/err.h"
+#include "carillon/net/conn.h"
+#include "carillon/net/net.h"
+#include "carillon/proto/deflate.h"
+#include "carillon/runtime/worker.h"
+
+#include "eio_state.h"
+#include "eio_table.h"
+
+/* How long a session that closes waits for a poll to tell its peer with. */
+#define LAST_POLL_MS 1000
+
+/* A timer that goes off this much too late is as precise as ours are: the peer's time runs from when it was due. */
+#define LATE_MS 30
+
+static struct car_net_local *local_of(const struct car_eio *eio) {
+    return car_net_local(eio->worker);
+}
+
+static uint64_t now_of(const struct car_eio *eio) {
+    return uv_now(&eio->worker->loop);
+}
+
+void car_eio_touch(struct car_eio *eio) {
+    car_task_defer(&eio->worker->tasks, &eio->turn);
+}
+
+/* Life. */
+
+static void on_turn(struct car_task *task) {
+    struct car_eio *eio = (struct car_eio *)((char *)task - offsetof(struct car_eio, turn));
+    if (!eio->over && eio->polling) {
+        car_eio_polling_turn(eio);
+    }
+    if (eio->over) {
+        struct car_net *net = local_of(eio)->net;
+        car_task_cancel(&eio->worker->tasks, &eio->turn);
+        car_eio_polling_free(eio);
+        eio->server->ops->ended(eio);
+        atomic_fetch_sub_explicit(&net->sessions, 1, memory_order_release);
+    }
+}
+
+void car_eio_end(struct car_eio *eio, enum car_eio_ending by, unsigned code, const char *why) {
+    static const struct car_span LAST[] = {
+        [CAR_EIO_BY_US] = CAR_SPAN_INIT("1"), [CAR_EIO_BY_PEER] = CAR_SPAN_INIT("6")};
+    if (eio->over) {
+        return;
+    }
+    eio->over = true;
+    eio->ended_by_peer = by == CAR_EIO_BY_PEER;
+    car_eio_table_remove(local_of(eio)->eios, eio);
+    car_timer_clear(eio->worker->wheel, &eio->timer);
+    if (eio->polling) {
+        car_eio_polling_answer(eio, LAST[by]);
+    }
+    car_eio_ws_leave(&eio->ws, code, why);
+    car_eio_ws_leave(&eio->probe, code, why);
+    car_eio_touch(eio);
+}
+
+void car_eio_fail(struct car_eio *eio, const char *why) {
+    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_PROTOCOL_ERROR, why);
+}
+
+void car_eio_close(struct car_eio *eio, unsigned code, const char *reason) {
+    if (eio->over || eio->closing) {
+        return;
+    }
+    if (eio->ws || !eio->polling || eio->polling->poll) {
+        car_eio_end(eio, CAR_EIO_BY_US, code, reason);
+        return;
+    }
+    eio->closing = true;
+    eio->deadline = now_of(eio) + LAST_POLL_MS;
+    car_timer_set(eio->worker->wheel, &eio->timer, LAST_POLL_MS);
+}
+
+void car_eio_go_away(struct car_eio *eio) {
+    char reason[CAR_WS_REASON_MAX];
+    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
+    car_eio_close(eio, CAR_WS_GOING_AWAY, reason);
+}
+
+void car_eio_settle(struct car_eio *eio, const void *owner) {
+    eio->connect_by = UINT64_MAX;
+    if (owner && !eio->owner) {
+        eio->owner = owner;
+        if (eio->ws) {
+            car_ws_belong(&eio->ws->ws, owner);
+        }
+    }
+}
+
+/* Sending. */
+
+bool car_eio_may_send(struct car_eio *eio, const void *owner) {
+    if (eio->over || eio->closing) {
+        return false;
+    }
+    if (owner && owner != eio->owner) {
+        car_net_refuse_write(eio->worker);
+        car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
+        return false;
+    }
+    return true;
+}
+
+static bool send_packet(struct car_eio *eio, const void *owner, struct car_span packet, bool binary) {
+    if (!car_eio_may_send(eio, owner)) {
+        return false;
+    }
+    if (eio->ws) {
+        return car_eio_ws_send(eio->ws, owner, packet, binary);
+    }
+    car_eio_polling_add(eio, packet, binary);
+    return !eio->over;
+}
+
+bool car_eio_send(struct car_eio *eio, const void *owner, struct car_span packet) {
+    return send_packet(eio, owner, packet, false);
+}
+
+bool car_eio_send_binary(struct car_eio *eio, const void *owner, struct car_span bytes) {
+    return send_packet(eio, owner, bytes, true);
+}
+
+bool car_eio_send_ready(struct car_eio *eio, struct car_blob *packets) {
+    if (eio->over || eio->closing) {
+        return false;
+    }
+    if (eio->ws) {
+        return car_ws_send_frames(&eio->ws->ws, packets);
+    }
+    return send_packet(eio, packets->owner, car_span_of(packets->data, packets->len), false);
+}
+
+bool car_eio_is_full(struct car_eio *eio) {
+    if (eio->over) {
+        return true;
+    }
+    bool full =
+        eio->ws ? car_ws_is_full(&eio->ws->ws) : !eio->polling->poll || eio->polling->out.len > CAR_CONN_HIGH_WATER;
+    eio->awaiting_room = eio->awaiting_room || full;
+    return full;
+}
+
+enum car_eio_form car_eio_form(const struct car_eio *eio) {
+    if (!eio->ws) {
+        return CAR_EIO_PAYLOAD;
+    }
+    return eio->ws->ws.deflate_bits == CAR_DEFLATE_BITS_MAX ? CAR_EIO_DEFLATED : CAR_EIO_FRAMES;
+}
+
+/* Time. */
+
+/* The timer may go off too early for what has been put off since: that spares moving it for every packet. */
+static void sleep_on(struct car_eio *eio) {
+    uint64_t now = now_of(eio);
+    uint64_t at = eio->closing || eio->awaiting_pong ? eio->deadline : eio->ping_at;
+    at = eio->connect_by < at ? eio->connect_by : at;
+    car_timer_set(eio->worker->wheel, &eio->timer, at > now ? at - now : 0);
+}
+
+static void ping(struct car_eio *eio) {
+    const struct car_eio_server *server = eio->server;
+    if (eio->ws && car_ws_is_blocked(&eio->ws->ws)) {
+        if (car_ws_is_stuck(&eio->ws->ws)) {
+            car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_TRY_LATER, "ping timeout");
+            return;
+        }
+        /* It reads, so it is alive; a ping would only queue up behind what it reads. */
+        eio->ping_at = now_of(eio) + server->ping_interval_ms + server->ping_timeout_ms;
+        return;
+    }
+    uint64_t late = now_of(eio) - eio->ping_at;
+    eio->awaiting_pong = true;
+    eio->deadline = now_of(eio) - (late < LATE_MS ? late : 0) + server->ping_timeout_ms;
+    (void)send_packet(eio, NULL, CAR_SPAN("2"), false);
+}
+
+bool car_eio_is_late(struct car_eio *eio) {
+    uint64_t now = now_of(eio);
+    if (now >= eio->connect_by) {
+        car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_POLICY, "no namespace was connected in time");
+    } else if (!eio->closing && !eio->awaiting_pong && now >= eio->ping_at) {
+        ping(eio);
+    }
+    if (eio->over || !(eio->closing || eio->awaiting_pong) || now < eio->deadline) {
+        return eio->over;
+    }
+    if (!eio->closing && eio->ws && car_ws_is_blocked(&eio->ws->ws) && !car_ws_is_stuck(&eio->ws->ws)) {
+        eio->deadline = now + eio->server->ping_interval_ms + eio->server->ping_timeout_ms;
+        return false;
+    }
+    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_TRY_LATER, eio->closing ? "closed" : "ping timeout");
+    return true;
+}
+
+static void on_timer(struct car_timer *timer) {
+    struct car_eio *eio = (struct car_eio *)((char *)timer - offsetof(struct car_eio, timer));
+    if (!car_eio_is_late(eio)) {
+        sleep_on(eio);
+    }
+}
+
+/* Beginning. */
+
+int car_eio_begin(struct car_eio *eio, const struct car_eio_server *server, struct car_worker *worker) {
+    struct car_net_local *local = car_net_local(worker);
+    eio->server = server;
+    eio->worker = worker;
+    eio->timer.fire = on_timer;
+    eio->turn.run = on_turn;
+    if (car_eio_table_add(local->eios, eio) != 0) {
+        return CAR_ENOMEM;
+    }
+    atomic_fetch_add_explicit(&local->net->sessions, 1, memory_order_relaxed);
+    eio->ping_at = now_of(eio) + server->ping_interval_ms;
+    eio->connect_by = now_of(eio) + server->connect_timeout_ms;
+    sleep_on(eio);
+    return 0;
+}
+
+void car_eio_write_open(const struct car_eio *eio, struct car_buf *out) {
+    char sid[CAR_EIO_SID_LEN];
+    car_eio_sid(eio, sid);
+    car_engineio_write_open(out, &(struct car_engineio_handshake){
+                                     .sid = car_span_of(sid, sizeof sid),
+                                     .upgrades = !eio->ws,
+                                     .ping_interval_ms = eio->server->ping_interval_ms,
+                                     .ping_timeout_ms = eio->server->ping_timeout_ms,
+                                     .max_payload = eio->server->max_payload,
+                                 });
+}
+
+/* All of a worker's. */
+
+static void leave(struct car_eio *eio) {
+    if (!eio->closing) {
+        eio->server->ops->leave(eio);
+    }
+}
+
+static void abandon(struct car_eio *eio) {
+    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_GOING_AWAY, "");
+}
+
+void car_eio_leave_all(struct car_worker *worker) {
+    car_eio_table_each(car_net_local(worker)->eios, leave);
+}
+
+void car_eio_end_all(struct car_worker *worker) {
+    car_eio_table_each(car_net_local(worker)->eios, abandon);
+}
+
+/* Receiving. */
+
+void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet) {
+    if (!eio->closing && eio->awaiting_pong) {
+        eio->awaiting_pong = false; /* whatever it says, it is alive */
+        eio->ping_at = now_of(eio) + eio->server->ping_interval_ms;
+    }
+    switch (packet->type) {
+    case CAR_ENGINEIO_MESSAGE:
+        if (!eio->closing) {
+            eio->server->ops->message(eio, packet->binary, packet->data);
+        }
+        break;
+    case CAR_ENGINEIO_CLOSE:
+        car_eio_end(eio, CAR_EIO_BY_PEER, CAR_WS_NORMAL, "");
+        break;
+    case CAR_ENGINEIO_PING: /* pinging is the server's part */
+        car_eio_fail(eio, "a ping from the client");
+        break;
+    default: /* a pong, or what means nothing here */
+        break;
+    }
+}

@@ -1,0 +1,184 @@
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/net/http_conn.h"
+#include "carillon/net/net.h"
+#include "carillon/net/response.h"
+#include "carillon/proto/http.h"
+#include "carillon/runtime/worker.h"
+
+#include "eio_state.h"
+#include "eio_table.h"
+
+enum transport { UNKNOWN, POLLING, WEBSOCKET };
+
+/* What a request's query says. */
+struct query {
+    enum transport transport;
+    bool version_4;
+    bool has_sid;
+    bool sid_sound;
+    unsigned worker_id;
+    uint8_t key[16];
+};
+
+void car_eio_refuse(struct car_exchange *exchange, int error) {
+    bool forbidden = error == CAR_ENGINEIO_FORBIDDEN;
+    car_respond(exchange, &(struct car_response){.status = forbidden ? 403 : 400,
+                                                 .type = CAR_TYPE_JSON,
+                                                 .body = car_engineio_error_json((enum car_engineio_error)error),
+                                                 .headers = "Cache-Control: no-store\r\n"});
+}
+
+static bool parameter(struct car_span query, const char *name, struct car_buf *out) {
+    out->len = 0;
+    return car_http_param(query, name, out) == 0;
+}
+
+static void read_query(struct car_span text, struct query *query) {
+    struct car_buf value = CAR_BUF_INIT;
+    *query = (struct query){0};
+    if (parameter(text, "transport", &value)) {
+        query->transport = car_span_eq(car_buf_view(&value), CAR_SPAN("polling"))     ? POLLING
+                           : car_span_eq(car_buf_view(&value), CAR_SPAN("websocket")) ? WEBSOCKET
+                                                                                      : UNKNOWN;
+    }
+    query->version_4 = parameter(text, "EIO", &value) && car_span_eq(car_buf_view(&value), CAR_SPAN("4"));
+    query->has_sid = parameter(text, "sid", &value) && value.len > 0;
+    query->sid_sound = query->has_sid && car_eio_sid_read(car_buf_view(&value), &query->worker_id, query->key) == 0;
+    car_buf_free(&value);
+}
+
+/* A request of a session that exists. */
+
+static void upgrade(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req) {
+    const char *why = NULL;
+    if (eio->ws || eio->probe || eio->closing || car_ws_check(req, &why) != 0) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+        return;
+    }
+    (void)car_eio_ws_open(eio, exchange, req, true);
+}
+
+static void continue_session(struct car_eio *eio, const struct query *query, struct car_exchange *exchange,
+                             const struct car_http_request *req) {
+    if (car_eio_is_late(eio)) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
+    } else if (req->upgrade && query->transport == WEBSOCKET) {
+        upgrade(eio, exchange, req);
+    } else if (req->upgrade || query->transport != POLLING || eio->ws) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+    } else if (req->verb == CAR_HTTP_GET) {
+        car_eio_poll(eio, exchange);
+    } else if (req->verb == CAR_HTTP_POST) {
+        car_eio_post(eio, exchange, req);
+    } else {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+    }
+}
+
+/* Finds the session, or the worker that has it. */
+static void find_session(const struct car_eio_server *server, const struct query *query, struct car_exchange *exchange,
+                         const struct car_http_request *req) {
+    struct car_worker *worker = exchange->worker;
+    struct car_net_local *local = car_net_local(worker);
+    struct car_eio *eio = NULL;
+    if (query->sid_sound && query->worker_id == worker->id) {
+        eio = car_eio_table_find(local->eios, query->key);
+    } else if (query->sid_sound && query->worker_id < local->net->worker_count) {
+        if (!car_exchange_move(exchange, req, local->net->workers[query->worker_id])) {
+            car_exchange_abort(exchange);
+        }
+        return;
+    }
+    if (eio && eio->server == server) {
+        continue_session(eio, query, exchange, req);
+    } else {
+        car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
+    }
+}
+
+/* A handshake. */
+
+static void answer_open(struct car_eio *eio, struct car_exchange *exchange) {
+    struct car_buf packet = CAR_BUF_INIT;
+    car_eio_write_open(eio, &packet);
+    if (packet.failed) {
+        car_exchange_abort(exchange);
+        car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
+    } else {
+        car_respond(exchange, &(struct car_response){.status = 200,
+                                                     .type = "text/plain; charset=UTF-8",
+                                                     .body = car_buf_view(&packet),
+                                                     .headers = "Cache-Control: no-store\r\n"});
+    }
+    car_buf_free(&packet);
+}
+
+static void send_open(struct car_eio *eio) {
+    struct car_buf packet = CAR_BUF_INIT;
+    car_eio_write_open(eio, &packet);
+    if (packet.failed) {
+        car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
+    } else {
+        (void)car_eio_send(eio, NULL, car_buf_view(&packet));
+    }
+    car_buf_free(&packet);
+}
+
+static bool has_room(const struct car_net *net) {
+    return !atomic_load_explicit(&net->draining, memory_order_relaxed) &&
+           (net->max_sessions == 0 || atomic_load_explicit(&net->sessions, memory_order_relaxed) < net->max_sessions);
+}
+
+static void unavailable(struct car_exchange *exchange) {
+    car_respond(exchange, &(struct car_response){.status = 503, .headers = "Retry-After: 1\r\n"});
+}
+
+static void open_session(const struct car_eio_server *server, enum transport transport, struct car_exchange *exchange,
+                         const struct car_http_request *req) {
+    struct car_worker *worker = exchange->worker;
+    struct car_eio *eio = has_room(car_net_local(worker)->net) ? server->open(server->app, worker, req) : NULL;
+    if (!eio) {
+        unavailable(exchange);
+        return;
+    }
+    if (car_eio_begin(eio, server, worker) != 0) {
+        server->ops->ended(eio);
+        unavailable(exchange);
+    } else if (transport == WEBSOCKET) {
+        if (car_eio_ws_open(eio, exchange, req, false)) {
+            send_open(eio);
+        } else {
+            car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
+        }
+    } else if (car_eio_polling_open(eio) == 0) {
+        answer_open(eio, exchange);
+    } else {
+        unavailable(exchange);
+        car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
+    }
+}
+
+void car_eio_request(const struct car_eio_server *server, struct car_exchange *exchange,
+                     const struct car_http_request *req) {
+    struct query query;
+    const char *why = NULL;
+    read_query(req->query, &query);
+    /* The order is the reference's: clients tell refusals apart by their codes. */
+    if (query.transport == UNKNOWN) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_TRANSPORT);
+    } else if (query.has_sid) {
+        find_session(server, &query, exchange, req);
+    } else if (req->verb != CAR_HTTP_GET) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_METHOD);
+    } else if ((query.transport == WEBSOCKET) != req->upgrade) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+    } else if (!query.version_4) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_UNSUPPORTED_VERSION);
+    } else if (query.transport == WEBSOCKET && car_ws_check(req, &why) != 0) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+    } else {
+        open_session(server, query.transport, exchange, req);
+    }
+}
