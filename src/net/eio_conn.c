@@ -222,7 +222,7 @@ int car_eio_begin(struct car_eio *eio, const struct car_eio_server *server, stru
     }
     atomic_fetch_add_explicit(&local->net->sessions, 1, memory_order_relaxed);
     eio->ping_at = now_of(eio) + server->ping_interval_ms;
-    eio->connect_by = now_of(eio) + server->connect_timeout_ms;
+    eio->connect_by = server->connect_timeout_ms ? now_of(eio) + server->connect_timeout_ms : UINT64_MAX;
     sleep_on(eio);
     return 0;
 }

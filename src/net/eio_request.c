@@ -53,11 +53,13 @@ static void read_query(struct car_span text, struct query *query) {
 
 static void upgrade(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req) {
     const char *why = NULL;
-    if (eio->ws || eio->probe || eio->closing || car_ws_check(req, &why) != 0) {
+    if (car_ws_check(req, &why) != 0) {
         car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-        return;
+    } else if (eio->ws || eio->probe || eio->closing) {
+        car_eio_ws_turn_away(exchange, req);
+    } else {
+        (void)car_eio_ws_open(eio, exchange, req, true);
     }
-    (void)car_eio_ws_open(eio, exchange, req, true);
 }
 
 static void continue_session(struct car_eio *eio, const struct query *query, struct car_exchange *exchange,

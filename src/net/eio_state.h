@@ -81,6 +81,9 @@ void car_eio_polling_turn(struct car_eio *eio);
 bool car_eio_ws_open(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req,
                      bool probe);
 
+/* Opens a WebSocket that a session has no use for, and closes it: clients of browsers cannot read a refusal. */
+void car_eio_ws_turn_away(struct car_exchange *exchange, const struct car_http_request *req);
+
 bool car_eio_ws_send(struct car_eio_ws *w, const void *owner, struct car_span packet, bool binary);
 
 /* Lets go of a WebSocket, which closes. Nulls the pointer. */

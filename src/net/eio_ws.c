@@ -125,15 +125,28 @@ static void on_ended(struct car_ws *ws) {
 static const struct car_ws_ops OPS = {
     .message = on_message, .drained = on_drained, .leave = on_leave, .ended = on_ended, .wake = on_wake};
 
-bool car_eio_ws_open(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req,
-                     bool probe) {
+static struct car_eio_ws *open_ws(struct car_exchange *exchange, const struct car_http_request *req) {
     struct car_eio_ws *w = calloc(1, sizeof *w);
     if (!w) {
         car_exchange_abort(exchange);
-        return false;
-    }
-    if (!car_ws_open(&w->ws, exchange, req, &OPS)) {
+    } else if (!car_ws_open(&w->ws, exchange, req, &OPS)) {
         free(w);
+        w = NULL;
+    }
+    return w;
+}
+
+void car_eio_ws_turn_away(struct car_exchange *exchange, const struct car_http_request *req) {
+    struct car_eio_ws *w = open_ws(exchange, req);
+    if (w) {
+        car_ws_close(&w->ws, CAR_WS_POLICY, "the session has its WebSocket");
+    }
+}
+
+bool car_eio_ws_open(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req,
+                     bool probe) {
+    struct car_eio_ws *w = open_ws(exchange, req);
+    if (!w) {
         return false;
     }
     car_ws_limit(&w->ws, eio->server->max_payload);

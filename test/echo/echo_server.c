@@ -1,111 +1,29 @@
 /*
  * A server for conformance suites, on proto and net alone: echoes every WebSocket message on any path, and answers any
- * HTTP request with its body; /echo answers with the request's header lines.
+ * HTTP request with its body; /echo answers with the request's header lines. With --engineio it echoes Engine.IO
+ * messages on /engine.io/, with --socketio it is a Socket.IO server on /socket.io/, as the protocols' public suites
+ * want them.
  *
- *   echo-server [--port N] [--threads N]
+ *   echo-server [--port N] [--threads N] [--engineio] [--socketio] [--ping-interval MS] [--ping-timeout MS]
+ *               [--connect-timeout MS] [--max-payload BYTES]
  */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 
-#include "carillon/base/buf.h"
 #include "carillon/base/err.h"
-#include "carillon/net/http_conn.h"
 #include "carillon/net/listener.h"
 #include "carillon/net/net.h"
-#include "carillon/net/ws_conn.h"
 #include "carillon/runtime/control.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
+#include "echo.h"
 
 #define MESSAGE_MAX (64u << 20)
 #define THREADS_MAX 64
-
-/* HTTP. */
-
-static void answer(struct car_exchange *exchange, int status, struct car_span body) {
-    struct car_buf out = CAR_BUF_INIT;
-    car_http_status_line(&out, status);
-    if (status == 426) {
-        CAR_BUF_LIT(&out, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
-    }
-    car_buf_printf(&out, "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\nConnection: %s\r\n\r\n",
-                   body.len, exchange->keep_alive ? "keep-alive" : "close");
-    if (out.failed) {
-        car_exchange_abort(exchange);
-    } else {
-        bool content = exchange->verb != CAR_HTTP_HEAD;
-        car_exchange_finish(exchange, NULL, car_buf_view(&out), content ? body : car_span_of(NULL, 0));
-    }
-    car_buf_free(&out);
-}
-
-static void answer_headers(struct car_exchange *exchange, const struct car_http_request *req) {
-    struct car_buf out = CAR_BUF_INIT;
-    for (size_t i = 0; i < req->header_count; i++) {
-        car_buf_span(&out, req->headers[i].name);
-        CAR_BUF_LIT(&out, ": ");
-        car_buf_span(&out, req->headers[i].value);
-        CAR_BUF_LIT(&out, "\n");
-    }
-    answer(exchange, 200, car_buf_view(&out));
-    car_buf_free(&out);
-}
-
-/* WebSocket. */
-
-static void on_message(struct car_ws *ws, enum car_ws_opcode op, char *data, size_t len) {
-    car_ws_send(ws, NULL, op, car_span_of(data, len));
-}
-
-static void on_drained(struct car_ws *ws) {
-    (void)ws;
-}
-
-static void on_ended(struct car_ws *ws) {
-    free(ws);
-}
-
-static const struct car_ws_ops WS_OPS = {.message = on_message, .drained = on_drained, .ended = on_ended};
-
-static void open_websocket(struct car_exchange *exchange, const struct car_http_request *req) {
-    const char *why = NULL;
-    int status = car_ws_check(req, &why);
-    struct car_ws *ws = status ? NULL : calloc(1, sizeof *ws);
-    if (status || !ws) {
-        answer(exchange, status ? status : 503, car_span_cstr(why));
-    } else if (!car_ws_open(ws, exchange, req, &WS_OPS)) {
-        free(ws);
-    }
-}
-
-static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
-    (void)app;
-    (void)exchange;
-    (void)req;
-    (void)why;
-    return 0;
-}
-
-static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
-    (void)app;
-    if (req->upgrade || car_http_header_has_token(req, "Upgrade", "websocket")) {
-        open_websocket(exchange, req);
-    } else if (car_span_eq(req->path, CAR_SPAN("/echo"))) {
-        answer_headers(exchange, req);
-    } else {
-        answer(exchange, 200, req->body);
-    }
-}
-
-static void on_refuse(void *app, struct car_exchange *exchange, int status, const char *why) {
-    (void)app;
-    answer(exchange, status, car_span_cstr(why));
-}
-
-static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
 
 /* The process: as short a life as a test needs. */
 
@@ -121,7 +39,7 @@ struct echo {
 static void stop_worker(struct car_note *note, void *owner) {
     struct car_worker *worker = owner;
     car_net_abort(worker);
-    if (atomic_load(&worker->connections) == 0) {
+    if (atomic_load(&worker->connections) == 0 && atomic_load(&car_net_local(worker)->net->sessions) == 0) {
         car_worker_stop(worker);
     } else {
         car_mailbox_post(&worker->mailbox, note); /* once more, when the connections have closed */
@@ -140,7 +58,9 @@ static void on_sigterm(uv_signal_t *handle, int signum) {
 }
 
 static void usage(void) {
-    fputs("usage: echo-server [--port 0…65535] [--threads 1…64]\n", stderr);
+    fputs("usage: echo-server [--port 0…65535] [--threads 1…64] [--engineio] [--socketio] [--ping-interval MS]\n"
+          "                   [--ping-timeout MS] [--connect-timeout MS] [--max-payload BYTES]\n",
+          stderr);
     exit(2);
 }
 
@@ -160,43 +80,98 @@ static void require(int err, const char *what) {
     }
 }
 
+/* What the command line says. */
+struct settings {
+    unsigned long threads, port, ping_interval, ping_timeout, connect_timeout, max_payload;
+    bool engineio, socketio;
+};
+
+static struct settings read_arguments(int argc, char **argv) {
+    /* The periods and the payload are those that the public suites expect. */
+    struct settings s = {.threads = 1,
+                         .port = 9001,
+                         .ping_interval = 300,
+                         .ping_timeout = 200,
+                         .connect_timeout = 45000,
+                         .max_payload = 1000000};
+    const struct {
+        const char *name;
+        unsigned long *value, max;
+    } numbers[] = {
+        {"--port", &s.port, UINT16_MAX},
+        {"--threads", &s.threads, THREADS_MAX},
+        {"--ping-interval", &s.ping_interval, INT32_MAX},
+        {"--ping-timeout", &s.ping_timeout, INT32_MAX},
+        {"--connect-timeout", &s.connect_timeout, INT32_MAX},
+        {"--max-payload", &s.max_payload, MESSAGE_MAX},
+    };
+    for (int i = 1; i < argc; i++) {
+        size_t n = 0;
+        bool engineio = strcmp(argv[i], "--engineio") == 0;
+        bool socketio = strcmp(argv[i], "--socketio") == 0;
+        s.engineio = s.engineio || engineio;
+        s.socketio = s.socketio || socketio;
+        if (engineio || socketio) {
+            continue;
+        }
+        while (n < sizeof numbers / sizeof *numbers && strcmp(argv[i], numbers[n].name) != 0) {
+            n++;
+        }
+        if (n == sizeof numbers / sizeof *numbers) {
+            usage();
+        }
+        i++; /* argv ends with NULL, which is no number */
+        *numbers[n].value = number(argv[i], numbers[n].max);
+    }
+    if (s.threads == 0) {
+        usage();
+    }
+    return s;
+}
+
+static struct car_eio_server engineio_server(const struct settings *s, const struct car_eio_ops *ops) {
+    return (struct car_eio_server){.ops = ops,
+                                   .ping_interval_ms = (uint32_t)s->ping_interval,
+                                   .ping_timeout_ms = (uint32_t)s->ping_timeout,
+                                   .connect_timeout_ms = (uint32_t)s->connect_timeout,
+                                   .max_payload = s->max_payload};
+}
+
 int main(int argc, char **argv) {
     static struct echo echo;
+    static struct echo_app app;
     static struct car_net net = {
-        .app = &APP,
+        .app = &echo_http,
+        .app_data = &app,
         .max_body = MESSAGE_MAX,
         .request_timeout_ms = 20000,
         .idle_timeout_ms = 75000,
         .ping_interval_ms = 600000,
         .ping_timeout_ms = 20000,
         .sse_keepalive_ms = 15000,
+        .workers = echo.workers,
     };
+    struct settings settings = read_arguments(argc, argv);
+    app.has_engineio = settings.engineio;
+    app.has_socketio = settings.socketio;
+    app.engineio = engineio_server(&settings, &echo_engineio_ops);
+    app.engineio.open = echo_engineio_open;
+    app.engineio.connect_timeout_ms = 0; /* an Engine.IO session need not say what it wants */
+    app.socketio = engineio_server(&settings, &echo_socketio_ops);
+    app.socketio.open = echo_socketio_open;
+    net.worker_count = (unsigned)settings.threads;
     signal(SIGPIPE, SIG_IGN);
     struct car_reclaim *reclaim = car_reclaim_new();
-    unsigned long threads = 1;
-    unsigned long port = 9001;
-    for (int i = 1; i < argc; i += 2) {
-        if (strcmp(argv[i], "--port") == 0) {
-            port = number(argv[i + 1], UINT16_MAX);
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            threads = number(argv[i + 1], THREADS_MAX);
-        } else {
-            usage();
-        }
-    }
-    if (threads == 0) {
-        usage();
-    }
     require(reclaim ? 0 : CAR_ENOMEM, "start");
     require(uv_loop_init(&echo.loop), "loop");
-    for (; echo.count < threads; echo.count++) {
+    for (; echo.count < settings.threads; echo.count++) {
         require(car_worker_open(&echo.workers[echo.count], echo.count, reclaim), "worker");
         require(car_net_attach(&net, echo.workers[echo.count]), "net");
         require(car_worker_start(echo.workers[echo.count]), "thread");
     }
     struct car_listener_config config = {
         .host = "127.0.0.1",
-        .port = (uint16_t)port,
+        .port = (uint16_t)settings.port,
         .max_connections = 10000,
         .workers = echo.workers,
         .worker_count = echo.count,

@@ -47,7 +47,7 @@ struct car_eio_server {
     void *app;
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
-    uint32_t connect_timeout_ms; /* until car_eio_settle */
+    uint32_t connect_timeout_ms; /* until car_eio_settle; 0: none */
     size_t max_payload;          /* bytes of a POST's payload, or of a WebSocket message */
 };
 

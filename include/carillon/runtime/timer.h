@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define CAR_TIMER_TICK_MS 50
+#define CAR_TIMER_TICK_MS 10
 
 /*
  * A hashed timer wheel for the many coarse timers of connections: setting, moving and clearing one is O(1) and touches
