@@ -72,6 +72,10 @@ void car_eio_close(struct car_eio *eio, unsigned code, const char *reason) {
     if (eio->over || eio->closing) {
         return;
     }
+    if (eio->polling && eio->polling->out.len) {
+        /* With the next poll: a client may throw away what stands before a close packet. */
+        car_eio_polling_answer(eio, car_span_of(NULL, 0));
+    }
     if (eio->ws || !eio->polling || eio->polling->poll) {
         car_eio_end(eio, CAR_EIO_BY_US, code, reason);
         return;
@@ -265,6 +269,9 @@ void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet)
     if (!eio->closing && eio->awaiting_pong) {
         eio->awaiting_pong = false; /* whatever it says, it is alive */
         eio->ping_at = now_of(eio) + eio->server->ping_interval_ms;
+        if (eio->server->ping_interval_ms < eio->server->ping_timeout_ms) {
+            sleep_on(eio); /* the timer is set for the end of the wait, which is later */
+        }
     }
     switch (packet->type) {
     case CAR_ENGINEIO_MESSAGE:

@@ -65,8 +65,11 @@ static void on_probe(struct car_eio_ws *w, enum car_ws_opcode op, struct car_spa
         w->probed = true;
         car_eio_ws_send(w, NULL, CAR_SPAN("3probe"), false);
         car_eio_touch(eio); /* a poll that waits comes to its end, so that the client can go on */
-    } else if (sound && packet.type == CAR_ENGINEIO_UPGRADE && !eio->closing) {
+    } else if (sound && packet.type == CAR_ENGINEIO_UPGRADE) {
         take_over(eio);
+        if (eio->closing) {
+            car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_GOING_AWAY, "");
+        }
     } else {
         car_eio_ws_leave(&eio->probe, CAR_WS_PROTOCOL_ERROR, "a probe was expected");
     }

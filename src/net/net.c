@@ -96,8 +96,8 @@ static void leave(struct car_conn *conn) {
 static void on_drain(struct car_note *note, void *owner) {
     (void)note;
     car_arrivals_take_all(&car_net_local(owner)->arrivals);
+    car_eio_leave_all(owner); /* a poll that is answered by that leaves its connection open for the next */
     each(car_net_local(owner), leave);
-    car_eio_leave_all(owner);
 }
 
 void car_net_drain(struct car_worker *worker) {
