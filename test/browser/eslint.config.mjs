@@ -37,7 +37,7 @@ export default [
         },
     },
     {
-        files: ['test/browser/**/*.mjs'],
+        files: ['test/browser/**/*.mjs', 'test/clients/**/*.mjs'],
         languageOptions: { ecmaVersion: 2022, sourceType: 'module' },
         rules: { ...rules, 'max-lines-per-function': 'off' },
     },

@@ -133,7 +133,8 @@ test('tenants hear nothing of each other, whatever their transports', async (t) 
     for (const id of ids) {
         for (const names of Object.values(transports)) {
             for (const namespace of Object.values(namespaces)) {
-                clients.push([id, open(t, server.url + namespace.path, { transports: names, ...namespace.options(id) })]);
+                const options = { transports: names, ...namespace.options(id) };
+                clients.push([id, open(t, server.url + namespace.path, options)]);
             }
         }
     }

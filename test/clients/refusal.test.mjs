@@ -23,7 +23,8 @@ for (const [release, io] of Object.entries(releases)) {
             const two = await refusal(open(t, `${server.url}/events`,
                 { ...options, query: { tenant: 'company_a' }, auth: { tenantId: 'company_b' } }));
             assert.ok(['unauthorized', 'forbidden'].includes(two.data.code));
-            const space = await refusal(open(t, `${server.url}/elsewhere`, { ...options, query: { tenant: 'company_a' } }));
+            const space = await refusal(open(t, `${server.url}/elsewhere`,
+                { ...options, query: { tenant: 'company_a' } }));
             assert.equal(space.message, 'Invalid namespace');
             const cursor = await refusal(open(t, `${server.url}/events`,
                 { ...options, auth: { tenantId: 'company_a', sinceId: 'no-such-event' } }));

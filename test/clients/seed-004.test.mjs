@@ -30,7 +30,8 @@ test('REST of the multi-tenant event feed', async (t) => {
     const recent = await (await fetch(`${server.url}/api/events?limit=10`, { headers: head })).json();
     assert.deepEqual(recent.events.map((each) => each.id), [event.id]);
     await server.publish('company_a', { message: 'next' });
-    const since = await (await fetch(`${server.url}/api/events?sinceId=${event.id}&limit=50`, { headers: head })).json();
+    const after = await fetch(`${server.url}/api/events?sinceId=${event.id}&limit=50`, { headers: head });
+    const since = await after.json();
     assert.deepEqual(since.events.map((each) => each.message), ['next']);
 });
 

@@ -15,7 +15,8 @@ async function connect(t, url, path) {
         const some = Array.from({ length: Math.min(CONNECTING, CLIENTS - clients.length) }, (_, i) => {
             const tenant = `t${(clients.length + i) % TENANTS}`;
             const client = open(t, url + path, {
-                transports: ['websocket'], auth: { tenant }, reconnectionDelay: 500, reconnectionDelayMax: 2000,
+                transports: ['websocket'], auth: { tenant },
+                reconnectionDelay: 500, reconnectionDelayMax: 2000, timeout: 5000,
             });
             client.tenant = tenant;
             return client;

@@ -12,6 +12,10 @@ packages_for() {
         ;;
     unit | race | fuzz) printf '%s\n' libcunit1-dev ;;
     e2e) printf '%s\n' libcunit1-dev python3 python3-pytest python3-websockets ;;
+    clients)
+        printf '%s\n' libcunit1-dev
+        node_present || printf '%s\n' nodejs npm
+        ;;
     browser)
         printf '%s\n' libcunit1-dev chromium
         node_present || printf '%s\n' nodejs npm

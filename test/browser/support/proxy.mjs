@@ -16,7 +16,7 @@ export class Proxy {
     }
 
     async start() {
-        this.server.listen(0, '127.0.0.1');
+        this.server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 });
         await once(this.server, 'listening');
         return this;
     }
