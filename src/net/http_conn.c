@@ -307,6 +307,8 @@ static void on_eof(struct car_conn *conn) {
     if (!http->whole) {
         /* Nothing more can become a request; what was answered is still to be written. */
         car_conn_finish(conn);
+    } else if (http->exchange && http->exchange->gone) {
+        car_conn_close(conn); /* an answer that may take long is for who stays to hear it */
     }
 }
 

@@ -32,7 +32,7 @@ struct car_exchange {
     bool http10;
     bool draining; /* the server was going away already when the request began */
     /* Set by who answers later and wants to know: the connection has gone before the answer, `conn` is NULL. The
-     * exchange is still theirs to end, at once or later. */
+     * exchange is still theirs to end, at once or later. A peer that closes its side is then gone as well. */
     void (*gone)(struct car_exchange *exchange);
     void *holder;           /* theirs */
     struct car_buf headers; /* header lines that go with every answer of this exchange */

@@ -31,6 +31,7 @@ from .websocket import (
 from .sse import SseEvent, Sse
 from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Process
 from .server import Server
+from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team
 from .echo import INVALID, connect, still_fine
 from .resources import RESOURCES
