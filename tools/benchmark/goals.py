@@ -47,6 +47,9 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("latency-sse", "deliver_p50"): Goal(1.10, to_base=True),
     ("latency-sse", "deliver_p99"): Goal(1.10, to_base=True),
     ("idle-sse", "memory"): Goal(1.10, to_base=True),
+    ("fan-out-sio", "cpu_delivery"): Goal(0.4, peer="socket.io"),
+    ("fan-out-64-sio", "cpu_delivery"): Goal(0.1, peer="socket.io"),
+    ("idle-sio", "memory"): Goal(3072),
 }
 
 

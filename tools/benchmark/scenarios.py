@@ -19,6 +19,7 @@ class Scenario:
     registered: int = 0  # idle tenants to be made before the load begins
     base: str | None = None  # the scenario that this one's goals compare it with; they are run in turns
     alone: bool = False  # for Carillon only
+    dialect: str | None = None  # for the servers that speak it; None is each one's own
     peers_part: int = 1  # peers are given the n-th part of the events, where all would take them minutes
 
     def flags(self, part: int = 1) -> list[str]:
@@ -35,9 +36,9 @@ class Scenario:
         count = "one a processor" if self.workers is None else str(self.workers)
         return f"server threads: {count}" + ("" if self.alone else "; a peer has one")
 
-    def needs(self) -> tuple[str, str]:
-        """How it subscribes and how it publishes: what a server must be able to do."""
-        return str(self.options.get("subscribe", "ws")), str(self.options.get("publish", "http"))
+    def needs(self) -> tuple[str, str, str | None]:
+        """How it subscribes, how it publishes, and in which dialect: what a server must be able to do."""
+        return str(self.options.get("subscribe", "ws")), str(self.options.get("publish", "http")), self.dialect
 
 
 COST = ("cpu_delivery", "cpu_floors")
@@ -62,6 +63,16 @@ def over_sse(scenario: Scenario) -> Scenario:
         about=scenario.about.replace("WebSocket", "SSE stream"),
         options=scenario.options | {"subscribe": "sse"},
         base=scenario.name,
+    )
+
+
+def over_socketio(scenario: Scenario) -> Scenario:
+    """The same over Socket.IO, on its WebSocket transport, side by side with the stock server."""
+    return dataclasses.replace(
+        scenario,
+        name=scenario.name + "-sio",
+        about=scenario.about.replace("WebSocket", "Socket.IO client"),
+        dialect="socketio",
     )
 
 
@@ -167,8 +178,10 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         FAN_OUT,
         over_sse(FAN_OUT),
+        over_socketio(FAN_OUT),
         FAN_OUT_64,
         over_sse(FAN_OUT_64),
+        over_socketio(FAN_OUT_64),
         FAN_OUT_64_2,
         MANY,
         over_sse(MANY),
@@ -182,6 +195,7 @@ SCENARIOS: dict[str, Scenario] = {
         ONE_TO_ONE,
         IDLE,
         over_sse(IDLE),
+        over_socketio(IDLE),
         PACED,
         PACED_2,
         READERS,

@@ -40,14 +40,14 @@ class Start:
 class Kind:
     """A server, what it can do, and its command and port; port 0 where it prints the one it has taken."""
 
-    dialect: str
+    dialects: tuple[str, ...]  # of carillon-load; the first is its own
     subscribe: frozenset[str]
     publish: frozenset[str]
     command: Callable[[Start], tuple[list[str], int]]
     processes: int = 1  # that it consists of
 
-    def can(self, subscribe: str, publish: str) -> bool:
-        return subscribe in self.subscribe and publish in self.publish
+    def can(self, subscribe: str, publish: str, dialect: str | None) -> bool:
+        return subscribe in self.subscribe and publish in self.publish and dialect in (None, *self.dialects)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,10 @@ def nchan(start: Start) -> tuple[list[str], int]:
 
 
 KINDS: dict[str, Kind] = {
-    "carillon": Kind("carillon", frozenset({"ws", "sse"}), frozenset({"http", "ws"}), carillon),
-    "ws": Kind("carillon", frozenset({"ws"}), frozenset({"http", "ws"}), node("ws")),
-    "socket.io": Kind("socketio", frozenset({"ws"}), frozenset({"http", "ws"}), node("socketio")),
-    "nchan": Kind("nchan", frozenset({"ws", "sse"}), frozenset({"http"}), nchan, processes=2),
+    "carillon": Kind(("carillon", "socketio"), frozenset({"ws", "sse"}), frozenset({"http", "ws"}), carillon),
+    "ws": Kind(("carillon",), frozenset({"ws"}), frozenset({"http", "ws"}), node("ws")),
+    "socket.io": Kind(("socketio",), frozenset({"ws"}), frozenset({"http", "ws"}), node("socketio")),
+    "nchan": Kind(("nchan",), frozenset({"ws", "sse"}), frozenset({"http"}), nchan, processes=2),
 }
 
 
