@@ -58,8 +58,8 @@ static void on_sigterm(uv_signal_t *handle, int signum) {
 }
 
 static void usage(void) {
-    fputs("usage: echo-server [--port 0…65535] [--threads 1…64] [--engineio] [--socketio] [--ping-interval MS]\n"
-          "                   [--ping-timeout MS] [--connect-timeout MS] [--max-payload BYTES]\n",
+    fputs("usage: echo-server [--port N] [--threads 1…64] [--engineio] [--socketio] [--ping-interval MS] "
+          "[--ping-timeout MS] [--connect-timeout MS] [--max-payload BYTES]\n",
           stderr);
     exit(2);
 }
