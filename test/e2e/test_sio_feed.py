@@ -268,3 +268,22 @@ def test_a_slow_reader_catches_up_and_a_hopeless_one_is_closed():
         assert closed.value.code == 1013
         assert poller.poll() == ["1"] or True
         refused_as(poller.request("GET"), 1)
+
+
+def test_compression(server):
+    """As on the plain WebSocket: what is large comes deflated, events as well as answers, in both namespaces."""
+    tenant = server.tenant()
+    client = Socket(server.port, f"tenant={tenant}", offer="permessage-deflate; client_max_window_bits")
+    assert client.ws.extension is not None
+    joined(client)
+    joined(client, "/events")
+    before = client.ws.deflated
+    server.flood(tenant, ["y" * 2000, "small", "z" * 2000])
+    got = [split(client.next()) for _ in range(6)]
+    for nsp in ("/", "/events"):
+        events = [data[1] for _, where, _, data in got if where == nsp]
+        assert [e["seq"] for e in events] == [1, 2, 3] and events[2]["message"] == "z" * 2000
+    assert client.ws.deflated == before + 4
+    client.send('427["replay",{}]')
+    assert len(split(client.next())[3][0]["events"]) == 3
+    assert client.ws.deflated == before + 5
