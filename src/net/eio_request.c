@@ -64,15 +64,14 @@ static void upgrade(struct car_eio *eio, struct car_exchange *exchange, const st
 
 static void continue_session(struct car_eio *eio, const struct query *query, struct car_exchange *exchange,
                              const struct car_http_request *req) {
+    bool polls = !req->upgrade && query->transport == POLLING && !eio->ws;
     if (car_eio_is_late(eio)) {
         car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
     } else if (req->upgrade && query->transport == WEBSOCKET) {
         upgrade(eio, exchange, req);
-    } else if (req->upgrade || query->transport != POLLING || eio->ws) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-    } else if (req->verb == CAR_HTTP_GET) {
+    } else if (polls && req->verb == CAR_HTTP_GET) {
         car_eio_poll(eio, exchange);
-    } else if (req->verb == CAR_HTTP_POST) {
+    } else if (polls && req->verb == CAR_HTTP_POST) {
         car_eio_post(eio, exchange, req);
     } else {
         car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
@@ -162,25 +161,38 @@ static void open_session(const struct car_eio_server *server, enum transport tra
     }
 }
 
+/* Why a handshake is refused; -1 where it is sound. The order is the reference's: clients tell refusals apart by their
+ * codes. */
+static int judge(const struct query *query, const struct car_http_request *req) {
+    const char *why = NULL;
+    if (req->verb != CAR_HTTP_GET) {
+        return CAR_ENGINEIO_BAD_METHOD;
+    }
+    if ((query->transport == WEBSOCKET) != req->upgrade) {
+        return CAR_ENGINEIO_BAD_REQUEST;
+    }
+    if (!query->version_4) {
+        return CAR_ENGINEIO_UNSUPPORTED_VERSION;
+    }
+    return query->transport == WEBSOCKET && car_ws_check(req, &why) != 0 ? CAR_ENGINEIO_BAD_REQUEST : -1;
+}
+
 void car_eio_request(const struct car_eio_server *server, struct car_exchange *exchange,
                      const struct car_http_request *req) {
     struct query query;
-    const char *why = NULL;
     read_query(req->query, &query);
-    /* The order is the reference's: clients tell refusals apart by their codes. */
     if (query.transport == UNKNOWN) {
         car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_TRANSPORT);
-    } else if (query.has_sid) {
+        return;
+    }
+    if (query.has_sid) {
         find_session(server, &query, exchange, req);
-    } else if (req->verb != CAR_HTTP_GET) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_METHOD);
-    } else if ((query.transport == WEBSOCKET) != req->upgrade) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-    } else if (!query.version_4) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_UNSUPPORTED_VERSION);
-    } else if (query.transport == WEBSOCKET && car_ws_check(req, &why) != 0) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-    } else {
+        return;
+    }
+    int error = judge(&query, req);
+    if (error < 0) {
         open_session(server, query.transport, exchange, req);
+    } else {
+        car_eio_refuse(exchange, error);
     }
 }
