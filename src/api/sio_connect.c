@@ -7,6 +7,7 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
+#include "carillon/proto/http.h"
 #include "carillon/proto/ws.h"
 #include "carillon/runtime/worker.h"
 
@@ -26,6 +27,7 @@ enum member { TENANT, TENANT_ID, SINCE, SINCE_ID, SNAPSHOT, PID, OFFSET, MEMBERS
 struct joining {
     struct car_sio *sio;
     enum car_sio_nsp nsp;
+    struct car_span query; /* the namespace's */
     struct car_json_member m[MEMBERS];
     struct car_identity who;
     struct car_sio_socket *socket;
@@ -52,33 +54,41 @@ static void refuse(struct car_sio *sio, struct car_span nsp, const char *message
 
 /* Whose it is. */
 
-/* The tenant that the payload names; 0 and an empty text where it names none. */
-static int named_in_payload(struct joining *joining, struct car_buf *id, struct car_refusal *refusal) {
-    for (int i = TENANT; i <= TENANT_ID; i++) {
+/* Whatever is named more than once is the same. Takes `name` over. */
+static int name_once(struct car_buf *id, struct car_buf *name, struct car_refusal *refusal) {
+    if (id->len && !car_span_eq(car_buf_view(id), car_buf_view(name))) {
+        car_buf_free(name);
+        return car_refuse(refusal, "forbidden", NULL, "different tenants are named");
+    }
+    car_buf_free(id);
+    *id = *name;
+    return 0;
+}
+
+/* The tenant that the payload names, or the namespace's query; 0 and an empty text where they name none. */
+static int named_here(struct joining *joining, struct car_buf *id, struct car_refusal *refusal) {
+    int err = 0;
+    for (int i = TENANT; i <= TENANT_ID && !err; i++) {
         const struct car_json_value *value = &joining->m[i].value;
         struct car_buf text = CAR_BUF_INIT;
-        if (value->kind == CAR_JSON_ABSENT || value->kind == CAR_JSON_NULL) {
-            continue;
-        }
-        if (value->kind != CAR_JSON_STRING || car_json_string_decode(value->raw, &text) != 0) {
-            car_buf_free(&text);
+        if (value->kind == CAR_JSON_STRING && car_json_string_decode(value->raw, &text) == 0) {
+            err = name_once(id, &text, refusal);
+        } else if (value->kind != CAR_JSON_ABSENT && value->kind != CAR_JSON_NULL) {
             return car_refuse(refusal, "unauthorized", NULL, "the tenant must be a string");
         }
-        if (id->len && !car_span_eq(car_buf_view(id), car_buf_view(&text))) {
-            car_buf_free(&text);
-            return car_refuse(refusal, "forbidden", NULL, "tenant and tenantId name different tenants");
+        text = CAR_BUF_INIT;
+        if (!err && joining->query.len && car_http_param(joining->query, joining->m[i].name, &text) == 0) {
+            err = name_once(id, &text, refusal);
         }
-        car_buf_free(id);
-        *id = text;
     }
-    return 0;
+    return err;
 }
 
 static int identify(struct joining *joining, struct car_refusal *refusal) {
     const struct car_sio *sio = joining->sio;
     struct car_buf id = CAR_BUF_INIT;
     const char *why = sio->asked_why;
-    int err = named_in_payload(joining, &id, refusal);
+    int err = named_here(joining, &id, refusal);
     int status = sio->asked_status;
     joining->who = (struct car_identity){.tenant = sio->asked};
     if (!err && id.len && (!sio->asked_named || status == 0)) {
@@ -279,6 +289,7 @@ static void join(struct joining *joining) {
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet) {
     struct joining joining = {
         .sio = sio,
+        .query = packet->query,
         .m = {[TENANT] = {.name = "tenant"},
               [TENANT_ID] = {.name = "tenantId"},
               [SINCE] = {.name = "since"},

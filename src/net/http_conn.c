@@ -177,7 +177,7 @@ static int on_headers(void *user, const struct car_http_request *req) {
     exchange->keep_alive = req->keep_alive && !exchange->draining;
     http->exchange = exchange;
     http->why = NULL;
-    int status = net->app->begin(net->app_data, exchange, req, &http->why);
+    int status = net->app->begin ? net->app->begin(net->app_data, exchange, req, &http->why) : 0;
     if (http->conn->turned_away) {
         http->why = "too many connections";
         return 503;

@@ -29,6 +29,14 @@ def refusal(client, nsp="/", auth=None):
     return data.get("data", {}).get("code"), data["message"]
 
 
+def refusal_in_query(client, query, auth=None):
+    """For a namespace with a query, as older clients write it; None where it is let in."""
+    client.send(f"40/events?{query},{json.dumps(auth or {})}")
+    kind, nsp, _, data = split(client.next())
+    assert nsp == "/events", nsp
+    return data["data"]["code"] if kind == "4" else None
+
+
 def test_credentials(server, transport):
     a, b = server.tenant("a"), server.tenant("b")
     assert refusal(transport(server.port))[0] == "unauthorized"
@@ -39,6 +47,9 @@ def test_credentials(server, transport):
     assert refusal(transport(server.port, f"tenant={a}"), auth={"tenant": b})[0] == "forbidden"
     assert refusal(transport(server.port, f"tenant={a}&tenant={b}"))[0] == "bad_request"
     assert refusal(transport(server.port, f"tenant={a}"), "/nowhere") == (None, "Invalid namespace")
+    assert refusal_in_query(transport(server.port), f"tenant={a}", {"tenantId": b}) == "forbidden"
+    assert refusal_in_query(transport(server.port), "tenant=no%20such") == "unauthorized"
+    assert refusal_in_query(transport(server.port), "x=1&tenantId=" + a) is None
     client = transport(server.port)
     joined(client, "/", {"tenant": a})
     assert refusal(client, "/events", {"tenantId": b})[0] == "forbidden"

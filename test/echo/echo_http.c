@@ -55,14 +55,6 @@ static void open_websocket(struct car_exchange *exchange, const struct car_http_
     }
 }
 
-static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
-    (void)app;
-    (void)exchange;
-    (void)req;
-    (void)why;
-    return 0;
-}
-
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     const struct echo_app *echo = app;
     if (echo->has_engineio && car_span_eq(req->path, CAR_SPAN("/engine.io/"))) {
@@ -83,4 +75,4 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     answer(exchange, status, car_span_cstr(why));
 }
 
-const struct car_http_app echo_http = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
+const struct car_http_app echo_http = {.request = on_request, .refuse = on_refuse};

@@ -26,14 +26,6 @@ static atomic_uint answered;
 
 /* Workers. */
 
-static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
-    (void)app;
-    (void)exchange;
-    (void)req;
-    (void)why;
-    return 0;
-}
-
 /* The body of the answer: who answers, and what was asked. */
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
@@ -60,7 +52,7 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     car_respond(exchange, &(struct car_response){.status = status});
 }
 
-static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
+static const struct car_http_app APP = {.request = on_request, .refuse = on_refuse};
 
 /* A socket for a worker. */
 struct arrival {

@@ -58,14 +58,6 @@ static struct car_eio *open_eio(void *app, struct car_worker *worker, const stru
     return t.eio;
 }
 
-static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
-    (void)app;
-    (void)exchange;
-    (void)req;
-    (void)why;
-    return 0;
-}
-
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
     car_eio_request(&t.server, exchange, req);
@@ -78,7 +70,7 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     car_exchange_abort(exchange);
 }
 
-static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
+static const struct car_http_app APP = {.request = on_request, .refuse = on_refuse};
 
 /* Sends a request over a connection of its own, which becomes the peer, and turns the loop. */
 static void ask(const char *method, const char *body) {

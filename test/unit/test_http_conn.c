@@ -54,14 +54,6 @@ static const struct car_conn_ops NEXT = {
     .ended = next_ended,
 };
 
-static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
-    (void)app;
-    (void)exchange;
-    (void)req;
-    (void)why;
-    return 0;
-}
-
 static void answer(struct car_exchange *exchange) {
     car_exchange_finish(exchange, NULL, CAR_SPAN("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), CAR_SPAN("ok"));
 }
@@ -92,7 +84,7 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     answer(exchange);
 }
 
-static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
+static const struct car_http_app APP = {.request = on_request, .refuse = on_refuse};
 
 static void turn(unsigned times) {
     while (times--) {

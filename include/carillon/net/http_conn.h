@@ -43,7 +43,7 @@ struct car_exchange {
 struct car_http_app {
     /* The headers of a request are in: fill request_id and headers. `req` lives for the call. 0; or, where the client
      * waits for leave to send the body (req->expect_continue), the status that the request gets whatever the body is,
-     * and a static reason (RFC 9110, section 10.1.1): then comes `refuse`. */
+     * and a static reason (RFC 9110, section 10.1.1): then comes `refuse`. May be NULL. */
     int (*begin)(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why);
     /* The request is whole: answer it now or later, exactly once (car_exchange_finish or car_exchange_switch). */
     void (*request)(void *app, struct car_exchange *exchange, const struct car_http_request *req);
