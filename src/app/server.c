@@ -69,14 +69,13 @@ static void tell_workers(struct server *server, struct car_note *notes,
     }
 }
 
-/* Connections, sessions that may have none at the moment, and publishers whose connection has gone before their answer
- * came. */
+/* Connections and sessions; then, when these have gone and nothing new can begin, publishers that have outlived theirs.
+ */
 static unsigned unfinished(const struct server *server) {
-    unsigned n = atomic_load_explicit(&server->net.sessions, memory_order_acquire);
-    for (unsigned i = 0; i < server->started; i++) {
+    unsigned n = car_net_left(&server->net);
+    for (unsigned i = 0; i < server->started && n == 0; i++) {
         const struct car_worker *worker = server->workers[i];
-        n += atomic_load_explicit(&worker->connections, memory_order_acquire);
-        n += atomic_load_explicit(&car_feed_local(worker->feed)->publishing, memory_order_acquire);
+        n = atomic_load_explicit(&car_feed_local(worker->feed)->publishing, memory_order_acquire);
     }
     return n;
 }

@@ -69,6 +69,17 @@ struct car_buf *car_net_scratch(const struct car_worker *worker) {
     return scratch;
 }
 
+unsigned car_net_left(const struct car_net *net) {
+    unsigned moves = atomic_load(&net->moves);
+    unsigned n = atomic_load(&net->sessions);
+    for (unsigned i = 0; i < net->worker_count; i++) {
+        n += atomic_load(&net->workers[i]->connections);
+    }
+    /* One that moved meanwhile may have been missed on both sides. It is counted among the moves before it is among the
+     * connections of its new worker, and both before it no longer is among those of the old one. */
+    return n == 0 && atomic_load(&net->moves) != moves ? 1 : n;
+}
+
 unsigned car_net_retry_ms(void) {
     uint32_t random;
     car_random(&random, sizeof random);

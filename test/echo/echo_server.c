@@ -39,7 +39,7 @@ struct echo {
 static void stop_worker(struct car_note *note, void *owner) {
     struct car_worker *worker = owner;
     car_net_abort(worker);
-    if (atomic_load(&worker->connections) == 0 && atomic_load(&car_net_local(worker)->net->sessions) == 0) {
+    if (car_net_left(car_net_local(worker)->net) == 0) {
         car_worker_stop(worker);
     } else {
         car_mailbox_post(&worker->mailbox, note); /* once more, when the connections have closed */

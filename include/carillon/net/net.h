@@ -34,6 +34,7 @@ struct car_net {
     unsigned worker_count;
     uint32_t max_sessions; /* Engine.IO sessions at a time; 0: any number */
     atomic_bool draining;
+    atomic_uint moves;    /* connections that have left one worker for another */
     atomic_uint sessions; /* Engine.IO sessions: those on long-polling have no connection of their own */
 };
 
@@ -77,6 +78,9 @@ void car_net_drain(struct car_worker *worker);
 
 /* Closes the worker's connections as they are. On the worker's thread. */
 void car_net_abort(struct car_worker *worker);
+
+/* How many connections and sessions there are on all workers. While nothing new comes in, 0 is final. Any thread. */
+unsigned car_net_left(const struct car_net *net);
 
 /* When a client that is sent away shall come back, in milliseconds: spread out, so that they don't all come at once. */
 unsigned car_net_retry_ms(void);
