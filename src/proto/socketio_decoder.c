@@ -1,8 +1,9 @@
-#include <jansson.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
 #include "carillon/proto/socketio.h"
+
+#include "socketio_placeholders.h"
 
 /* A packet with attachments: its text, and those that have come so far, back to back. */
 struct car_socketio_pending {
@@ -24,37 +25,9 @@ void car_socketio_decoder_free(struct car_socketio_decoder *decoder) {
     }
 }
 
-/* Whether all placeholders name an attachment. It goes no deeper than jansson's reader did. */
-static bool are_sound(const json_t *value, unsigned attachments) {
-    const char *key;
-    size_t index;
-    json_t *inner;
-    bool sound = true;
-    if (json_is_array(value)) {
-        json_array_foreach(value, index, inner) {
-            sound = sound && are_sound(inner, attachments);
-        }
-    } else if (json_is_true(json_object_get(value, "_placeholder"))) {
-        const json_t *num = json_object_get(value, "num");
-        sound = json_is_integer(num) && json_integer_value(num) >= 0 && json_integer_value(num) < attachments;
-    } else if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, inner) {
-            sound = sound && are_sound(inner, attachments);
-        }
-    }
-    return sound;
-}
-
-static bool has_sound_placeholders(const struct car_socketio_packet *packet) {
-    json_t *tree = json_loadb(packet->data.raw.ptr, packet->data.raw.len, JSON_ALLOW_NUL, NULL);
-    bool sound = tree && are_sound(tree, packet->attachments);
-    json_decref(tree);
-    return sound;
-}
-
 /* The packet that announces attachments is kept. */
 static int keep(struct car_socketio_decoder *decoder, const struct car_socketio_packet *packet, struct car_span text) {
-    if (!has_sound_placeholders(packet)) {
+    if (!car_socketio_placeholders_sound(&packet->data, packet->attachments)) {
         return CAR_EPROTO;
     }
     struct car_socketio_pending *pending = calloc(1, sizeof *pending + packet->attachments * sizeof pending->ends[0]);

@@ -1,7 +1,9 @@
+#include <jansson.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
 #include "carillon/proto/socketio.h"
+#include "proto/socketio_placeholders.h"
 
 /* Messages of a connection, a line each; one that begins with '#' is binary. Each packet that comes out is written
  * anew, and has to read the same. */
@@ -14,6 +16,34 @@ static void require(bool holds) {
     if (!holds) {
         abort();
     }
+}
+
+static bool are_sound(json_t *value, unsigned attachments) {
+    const char *key;
+    size_t index;
+    json_t *inner;
+    bool sound = true;
+    if (json_is_true(json_object_get(value, "_placeholder"))) {
+        const json_t *num = json_object_get(value, "num");
+        sound = json_is_integer(num) && json_integer_value(num) >= 0 && json_integer_value(num) < attachments;
+    }
+    json_array_foreach(value, index, inner) {
+        sound = sound && are_sound(inner, attachments);
+    }
+    json_object_foreach(value, key, inner) {
+        sound = sound && are_sound(inner, attachments);
+    }
+    return sound;
+}
+
+/* A member that is repeated is walked once by the tree, and a number may be more than it holds. */
+static void second_opinion(const struct car_json_value *value) {
+    bool sound = car_socketio_placeholders_sound(value, ATTACHMENTS);
+    json_t *tree = json_loadb(value->raw.ptr, value->raw.len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
+    if (tree && value->depth <= CAR_SOCKETIO_DEPTH_MAX && !memmem(value->raw.ptr, value->raw.len, "-0", 2)) {
+        require(sound == are_sound(tree, ATTACHMENTS));
+    }
+    json_decref(tree);
 }
 
 static void check(const struct car_socketio_decoder *decoder, const struct car_socketio_packet *packet) {
@@ -31,6 +61,9 @@ static void check(const struct car_socketio_decoder *decoder, const struct car_s
     require(again.type == packet->type && car_span_eq(again.nsp, packet->nsp));
     require(again.has_id == packet->has_id && again.id == packet->id && again.attachments == packet->attachments);
     require(car_span_eq(again.data.raw, packet->data.raw));
+    if (packet->data.raw.len) {
+        second_opinion(&packet->data);
+    }
     if (packet->type == CAR_SOCKETIO_EVENT || packet->type == CAR_SOCKETIO_BINARY_EVENT) {
         struct car_json_value name;
         struct car_span args;

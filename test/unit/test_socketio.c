@@ -204,6 +204,42 @@ static void test_decoder(void) {
     car_socketio_decoder_free(&decoder);
 }
 
+/* What only looks like a placeholder is none, and nesting has a bound. */
+static void test_placeholders(void) {
+    static const char *const GOOD_ONES[] = {
+        "51-[\"x\",{\"_placeholder\":false,\"num\":9}]",
+        "51-[\"x\",{\"_placeholder\":\"true\",\"num\":9}]",
+        "51-[\"x\",{\"_placeholder\":[true],\"num\":9}]",
+        "51-[\"x\",[\"_placeholder\",true,\"num\",9]]",
+        "51-[\"x\",{\"a\":\"_placeholder\",\"b\":\"\\\"{\",\"num\":9}]",
+        "51-[\"x\",{\"_placeholder\":true,\"_placeholder\":null,\"num\":9}]",
+        "51-[ \"x\" , { \"num\" : 0 , \"_placeholder\" : true } , 1e5 , {} , [] ]",
+        "51-[1,{\"_placeholder\":{\"_placeholder\":true,\"num\":0},\"num\":5}]",
+    };
+    for (size_t i = 0; i < sizeof GOOD_ONES / sizeof *GOOD_ONES; i++) {
+        struct car_socketio_decoder decoder = {0};
+        struct car_socketio_packet packet;
+        bool whole;
+        CU_ASSERT_EQUAL(feed(&decoder, false, GOOD_ONES[i], &packet, &whole), 0);
+        CU_ASSERT(feed(&decoder, true, "a", &packet, &whole) == 0 && whole);
+        car_socketio_decoder_free(&decoder);
+    }
+    for (unsigned depth = 250; depth < 262; depth++) {
+        const struct car_socketio_limits limits = {.attachments = 1, .bytes = 1000};
+        struct car_socketio_decoder decoder = {0};
+        struct car_socketio_packet packet;
+        struct car_buf text = CAR_BUF_INIT;
+        bool whole;
+        car_buf_printf(&text, "51-[1,%0*d%0*d]", (int)depth - 1, 0, (int)depth - 1, 0);
+        memset(text.data + 6, '[', depth - 1);
+        memset(text.data + 6 + depth - 1, ']', depth - 1);
+        int err = car_socketio_decode(&decoder, &limits, false, car_buf_view(&text), &packet, &whole);
+        CU_ASSERT_EQUAL(err, depth <= 256 ? 0 : CAR_EPROTO);
+        car_buf_free(&text);
+        car_socketio_decoder_free(&decoder);
+    }
+}
+
 /* Each is refused at its last message, and leaves the decoder empty. */
 static void test_decoder_refuses(void) {
     static const struct {
@@ -217,6 +253,9 @@ static void test_decoder_refuses(void) {
         {NULL, "51-[\"x\",{\"_placeholder\":true,\"num\":0.5}]", CAR_EPROTO},
         {NULL, "51-[\"x\",{\"_placeholder\":true}]", CAR_EPROTO},
         {NULL, "51-[\"x\",[[{\"q\":{\"_placeholder\":true,\"num\":\"0\"}}]]]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"num\":0,\"num\":1,\"_placeholder\":true}]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"\\u005fplaceholder\":true,\"num\":[0]}]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"num\":7,\"_placeholder\" : true , \"a\":\"}\"}]", CAR_EPROTO},
         {NULL, "511-[\"x\"]", CAR_ETOOBIG},
         {"52-[\"x\"]",
          "#0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
@@ -260,6 +299,7 @@ static const struct car_test TESTS[] = {
     {"round trip", test_round_trip},
     {"events", test_event},
     {"attachments", test_decoder},
+    {"placeholders", test_placeholders},
     {"attachments, unsound", test_decoder_refuses},
     {"cut off between messages", test_cut_off},
 };

@@ -77,7 +77,8 @@ struct car_socketio_decoder {
  * live as long as `message`, or, where it has attachments, until the next call, as these do. Placeholders
  * ({"_placeholder":true,"num":N}) that name no attachment make a packet unsound.
  *
- * CAR_EPROTO: as car_socketio_read, text where an attachment is due, binary where none is, an unsound placeholder;
+ * CAR_EPROTO: as car_socketio_read, text where an attachment is due, binary where none is, an unsound placeholder, one
+ * nested deeper than 256 levels where there are attachments;
  * CAR_ETOOBIG: over a limit; CAR_ENOMEM. After an error the decoder is empty, and the connection is to be closed.
  */
 int car_socketio_decode(struct car_socketio_decoder *decoder, const struct car_socketio_limits *limits, bool binary,
