@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "carillon/base/err.h"
 #include "suite.h"
 
 static void check_hex(const uint8_t *bytes, size_t len, const char *want) {
@@ -60,6 +61,34 @@ static void test_base64(void) {
     }
 }
 
+/* What is written is read back, behind what is there. */
+static void test_base64_read(void) {
+    static const char *const BAD[] = {"A",     "AA",    "AAA",   "AAAAA",    "=",        "==",      "===",  "====",
+                                      "A===",  "AA=A",  "=AAA",  "AAAA====", "AA==AAAA", "AAAA=",   "-_-_", " AAAA",
+                                      "AAAA ", "AAA\n", "\nAAA", "AA A",     "AA\t=",    "AAA\xc3", "AA%3D"};
+    uint8_t bytes[67];
+    char text[92];
+    struct car_buf out = CAR_BUF_INIT;
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        car_random(bytes, len);
+        size_t wrote = car_base64_write(bytes, len, text);
+        out.len = 0;
+        car_buf_char(&out, '!');
+        CU_ASSERT_EQUAL(car_base64_read(car_span_of(text, wrote), &out), 0);
+        CU_ASSERT(out.len == len + 1 && out.data[0] == '!' && memcmp(out.data + 1, bytes, len) == 0);
+    }
+    out.len = 1;
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        CU_ASSERT_EQUAL(car_base64_read(car_span_cstr(BAD[i]), &out), CAR_EINVAL);
+        CU_ASSERT(out.len == 1 && out.data[0] == '!');
+    }
+    CU_ASSERT_EQUAL(car_base64_read(car_span_of("AA\0A", 4), &out), CAR_EINVAL);
+    /* Bits that the padding leaves over are passed by. */
+    CU_ASSERT_EQUAL(car_base64_read(CAR_SPAN("Zh=="), &out), 0);
+    CU_ASSERT(out.len == 2 && out.data[1] == 'f');
+    car_buf_free(&out);
+}
+
 static void test_random(void) {
     uint8_t a[64] = {0};
     uint8_t b[64] = {0};
@@ -74,6 +103,7 @@ static void test_random(void) {
 static const struct car_test TESTS[] = {{"digests", test_digests},
                                         {"WebSocket accept", test_websocket_accept},
                                         {"base64", test_base64},
+                                        {"base64, read", test_base64_read},
                                         {"random", test_random}};
 
 int main(void) {

@@ -214,6 +214,9 @@ static void test_placeholders(void) {
         "51-[\"x\",{\"a\":\"_placeholder\",\"b\":\"\\\"{\",\"num\":9}]",
         "51-[\"x\",{\"_placeholder\":true,\"_placeholder\":null,\"num\":9}]",
         "51-[ \"x\" , { \"num\" : 0 , \"_placeholder\" : true } , 1e5 , {} , [] ]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":0},18446744073709551616,-1e400]",
+        "51-[\"x\",{\"_placeholders\":true},{\"_placeholder\\u0000\":true},{\"_placeholde\":true},{\"\":true}]",
+        "51-[\"x\",{\"a\":[{\"num\":7}],\"_placeholder\":true,\"b\":\"}]\\\"{\",\"\\u006eum\":0}]",
         "51-[1,{\"_placeholder\":{\"_placeholder\":true,\"num\":0},\"num\":5}]",
     };
     for (size_t i = 0; i < sizeof GOOD_ONES / sizeof *GOOD_ONES; i++) {
@@ -256,6 +259,9 @@ static void test_decoder_refuses(void) {
         {NULL, "51-[\"x\",{\"num\":0,\"num\":1,\"_placeholder\":true}]", CAR_EPROTO},
         {NULL, "51-[\"x\",{\"\\u005fplaceholder\":true,\"num\":[0]}]", CAR_EPROTO},
         {NULL, "51-[\"x\",{\"num\":7,\"_placeholder\" : true , \"a\":\"}\"}]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"num\":1,\"a\":{\"num\":0},\"_placeholder\":true}]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"_placeholder\":true,\"a\":[{\"num\":0}]}]", CAR_EPROTO},
+        {NULL, "51-[\"x\",{\"_placeholder\":true,\"num\":18446744073709551616}]", CAR_EPROTO},
         {NULL, "511-[\"x\"]", CAR_ETOOBIG},
         {"52-[\"x\"]",
          "#0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
