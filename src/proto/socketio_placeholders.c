@@ -104,10 +104,7 @@ static bool step(struct walk *walk) {
 }
 
 bool car_socketio_placeholders_sound(const struct car_json_value *value, unsigned attachments) {
-    struct walk walk;
-    walk.rest = value->raw;
-    walk.attachments = attachments;
-    walk.depth = 0;
+    struct walk walk = {.rest = value->raw, .attachments = attachments};
     bool sound = attachments > 0;
     while (sound && walk.rest.len) {
         sound = step(&walk);

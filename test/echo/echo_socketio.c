@@ -14,7 +14,7 @@
 
 /* Between the answer to CONNECT and `auth`: a client that waits for the one and then for the other misses what comes
  * with the first. */
-#define AUTH_LATER_MS 10
+#define AUTH_LATER_MS 20
 
 static const struct car_span NAMESPACES[] = {CAR_SPAN_INIT("/"), CAR_SPAN_INIT("/custom")};
 #define NAMESPACE_COUNT (sizeof NAMESPACES / sizeof *NAMESPACES)

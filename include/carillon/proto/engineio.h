@@ -41,9 +41,9 @@ int car_engineio_read(struct car_span text, struct car_engineio_packet *packet);
  * message, which is decoded into `scratch` (emptied first) and borrowed from it. CAR_EPROTO; CAR_ENOMEM. */
 int car_engineio_read_polled(struct car_span text, struct car_buf *scratch, struct car_engineio_packet *packet);
 
-/* Takes the next packet's text off the front of *rest, and its separator. false once *rest is used up; an empty packet
- * between two separators, or behind the last, is given out (and car_engineio_read refuses it). The iterator starts with
- * the payload; after the last packet *rest is absent, and so is the rest of an empty payload. */
+/* Takes the next packet's text off the front of *rest, and its separator. false once *rest is absent, which it is after
+ * the last packet. What is empty, between two separators, behind the last, or as a whole, is given out as a packet (and
+ * car_engineio_read refuses it). */
 bool car_engineio_next(struct car_span *rest, struct car_span *text);
 
 /* Appends a text packet. */
