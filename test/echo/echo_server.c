@@ -182,8 +182,11 @@ int main(int argc, char **argv) {
     uv_signal_start(&echo.sigterm, on_sigterm, SIGTERM);
     fprintf(stderr, "listening on 127.0.0.1:%u\n", car_listener_port(echo.listener));
     uv_run(&echo.loop, UV_RUN_DEFAULT);
+    /* All are joined before one is freed: another may still look whether all is over. */
     for (unsigned i = 0; i < echo.count; i++) {
         car_worker_join(echo.workers[i]);
+    }
+    for (unsigned i = 0; i < echo.count; i++) {
         car_net_detach(echo.workers[i]);
         car_worker_close(&echo.workers[i]);
     }
