@@ -38,7 +38,8 @@ void car_move_free(struct car_move **move) {
 
 void car_move_post(struct car_move *move, int fd, struct car_worker *from, struct car_worker *to) {
     move->fd = fd;
+    /* In this order, and both before it is no longer counted here: partner of car_net_left. */
+    atomic_fetch_add(&to->connections, 1);
     atomic_fetch_add(&car_net_local(from)->net->moves, 1);
-    atomic_fetch_add_explicit(&to->connections, 1, memory_order_relaxed);
     car_worker_post(from, to, &move->note);
 }

@@ -75,8 +75,8 @@ unsigned car_net_left(const struct car_net *net) {
     for (unsigned i = 0; i < net->worker_count; i++) {
         n += atomic_load(&net->workers[i]->connections);
     }
-    /* One that moved meanwhile may have been missed on both sides. It is counted among the moves before it is among the
-     * connections of its new worker, and both before it no longer is among those of the old one. */
+    /* One that moved meanwhile may have been missed on both sides: not yet among those of its new worker, no longer
+     * among those of the old one. It was counted among the moves in between, so after `moves` was read above. */
     return n == 0 && atomic_load(&net->moves) != moves ? 1 : n;
 }
 

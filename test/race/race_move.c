@@ -179,14 +179,6 @@ static void run_clients(unsigned round) {
     }
 }
 
-static bool all_gone(void) {
-    unsigned left = 0;
-    for (unsigned i = 0; i < WORKERS; i++) {
-        left += atomic_load(&workers[i]->connections);
-    }
-    return left == 0;
-}
-
 static unsigned open_files(void) {
     unsigned n = 0;
     DIR *folder = opendir("/proc/self/fd");
@@ -199,34 +191,28 @@ static unsigned open_files(void) {
     return n;
 }
 
-static void test_back_and_forth(void) {
-    static struct car_net net = {.app = &APP,
-                                 .max_body = 1 << 16,
-                                 .request_timeout_ms = 60000,
-                                 .idle_timeout_ms = 60000,
-                                 .workers = workers,
-                                 .worker_count = WORKERS};
-    static struct car_note notes[WORKERS];
-    unsigned rounds = race_rounds(60);
-    unsigned done = 0;
-    uint64_t started = race_now_ms();
-    struct car_reclaim *reclaim = car_reclaim_new();
+static struct car_reclaim *reclaim;
+
+static void start_workers(struct car_net *net) {
+    reclaim = car_reclaim_new();
     CU_ASSERT_PTR_NOT_NULL_FATAL(reclaim);
     for (unsigned i = 0; i < WORKERS; i++) {
         CU_ASSERT_EQUAL_FATAL(car_worker_open(&workers[i], i, reclaim), 0);
-        CU_ASSERT_EQUAL_FATAL(car_net_attach(&net, workers[i]), 0);
+        CU_ASSERT_EQUAL_FATAL(car_net_attach(net, workers[i]), 0);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
         CU_ASSERT_EQUAL_FATAL(car_worker_start(workers[i]), 0);
     }
-    unsigned before = open_files();
-    for (; done < rounds && race_now_ms() - started < 20000; done++) {
-        run_clients(done);
-    }
-    while (!all_gone()) {
+}
+
+static void wait_until_all_have_gone(const struct car_net *net) {
+    while (car_net_left(net) > 0) {
         usleep(1000); /* the watchdog ends it */
     }
-    CU_ASSERT_EQUAL(open_files(), before);
+}
+
+static void stop_workers(void) {
+    static struct car_note notes[WORKERS];
     for (unsigned i = 0; i < WORKERS; i++) {
         notes[i].run = on_stop;
         car_mailbox_post(&workers[i]->mailbox, &notes[i]);
@@ -239,11 +225,107 @@ static void test_back_and_forth(void) {
         car_worker_close(&workers[i]);
     }
     car_reclaim_free(&reclaim);
+}
+
+static void test_back_and_forth(void) {
+    static struct car_net net = {.app = &APP,
+                                 .max_body = 1 << 16,
+                                 .request_timeout_ms = 60000,
+                                 .idle_timeout_ms = 60000,
+                                 .workers = workers,
+                                 .worker_count = WORKERS};
+    unsigned rounds = race_rounds(60);
+    unsigned done = 0;
+    uint64_t started = race_now_ms();
+    start_workers(&net);
+    unsigned before = open_files();
+    for (; done < rounds && race_now_ms() - started < 20000; done++) {
+        run_clients(done);
+    }
+    wait_until_all_have_gone(&net);
+    CU_ASSERT_EQUAL(open_files(), before);
+    stop_workers();
     CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
     CU_ASSERT_EQUAL(atomic_load(&answered), done * CLIENTS * REQUESTS);
 }
 
-static const struct car_test TESTS[] = {{"back and forth", test_back_and_forth}};
+/* One connection that always moves, and whoever counts: it is somewhere. */
+
+struct mover {
+    pthread_t thread;
+    int fd;
+    unsigned rounds;
+    unsigned answers;
+    atomic_bool done;
+};
+
+/* Asks the first and the last worker in turn, for about as long as `rounds` asks for. The connection stays open. */
+static void *mover_main(void *arg) {
+    struct mover *mover = arg;
+    uint64_t started = race_now_ms();
+    race_pin(0);
+    for (unsigned n = 0; n < mover->rounds && !race_time_up(started, 10000, n); n++) {
+        unsigned to = n % 2 ? 0 : WORKERS - 1;
+        char text[64];
+        char expected[16];
+        int len = snprintf(text, sizeof text, "GET /%u HTTP/1.1\r\nHost: x\r\n\r\n", to);
+        snprintf(expected, sizeof expected, "%u ", to);
+        if (send(mover->fd, text, (size_t)len, MSG_NOSIGNAL) != len || !read_answer(mover->fd, expected)) {
+            atomic_fetch_add(&wrong, 1);
+            break;
+        }
+        mover->answers++;
+    }
+    atomic_store(&mover->done, true);
+    return NULL;
+}
+
+static void test_never_overlooked(void) {
+    /* Counting takes long between the first worker and the last, so that a connection moves meanwhile. */
+    enum { SEATS = 16384 };
+    static struct car_worker *seats[SEATS];
+    static struct car_net net = {.app = &APP,
+                                 .max_body = 1 << 16,
+                                 .request_timeout_ms = 60000,
+                                 .idle_timeout_ms = 60000,
+                                 .workers = seats,
+                                 .worker_count = SEATS};
+    static struct mover mover;
+    static struct arrival arrival = {.note.run = on_arrival};
+    int pair[2];
+    unsigned counts = 0;
+    unsigned overlooked = 0;
+    atomic_store(&wrong, 0);
+    start_workers(&net);
+    for (unsigned i = 0; i < SEATS; i++) {
+        seats[i] = workers[i == 0 ? 0 : i == SEATS - 1 ? WORKERS - 1 : 1];
+    }
+    CU_ASSERT_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && fcntl(pair[1], F_SETFL, O_NONBLOCK) == 0);
+    mover.fd = pair[0];
+    mover.rounds = race_rounds(200000);
+    arrival.fd = pair[1];
+    atomic_fetch_add(&workers[0]->connections, 1);
+    car_mailbox_post(&workers[0]->mailbox, &arrival.note);
+    CU_ASSERT_FATAL(pthread_create(&mover.thread, NULL, mover_main, &mover) == 0);
+    while (!atomic_load(&mover.done)) {
+        counts++;
+        overlooked += car_net_left(&net) == 0;
+    }
+    pthread_join(mover.thread, NULL);
+    close(mover.fd);
+    wait_until_all_have_gone(&net);
+    stop_workers();
+    printf("(%u moves, %u counts, %u overlooked) ", mover.answers, counts, overlooked);
+    CU_ASSERT_TRUE(counts > 0);
+    CU_ASSERT_TRUE(mover.answers > 0);
+    CU_ASSERT_EQUAL(overlooked, 0);
+    CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+}
+
+static const struct car_test TESTS[] = {
+    {"back and forth", test_back_and_forth},
+    {"never overlooked", test_never_overlooked},
+};
 
 int main(void) {
     race_watch();
