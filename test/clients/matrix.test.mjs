@@ -1,7 +1,7 @@
 // Every release, transport and namespace: what the interface promises, over the stock client.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Server } from '../browser/support/server.mjs';
+import { serve, Server } from '../browser/support/server.mjs';
 import { open, releases, tenant, transports, until } from './support/client.mjs';
 
 const server = new Server(['--auto-tenants', '--threads', '2']);
@@ -172,3 +172,18 @@ test('sinceId: what comes just after, and then the rest', async (t) => {
     await client.reaches(31);
     client.holds(id, 11, 31);
 });
+
+for (const [transport, names] of Object.entries(transports)) {
+    test(`sinceId over ${transport}: a thousand in the snapshot, what is more follows`, async (t) => {
+        const big = await serve(t, ['--tenants', 'much', '--buffer-size', '5000', '--threads', '2']);
+        const [first] = await big.publishMany('much', 'm', 2500);
+        const auth = { tenantId: 'much', sinceId: first.id };
+        const client = open(t, `${big.url}/events`, { transports: names, auth });
+        await Promise.all([client.ready(), big.publishMany('much', 'meanwhile', 100)]);
+        await client.reaches(2600);
+        client.holds('much', 2, 2600);
+        assert.equal(client.fresh.length, 1000);
+        assert.equal(client.starts, 1);
+        assert.deepEqual(client.named('gap'), []);
+    });
+}

@@ -31,30 +31,49 @@ function publishAll(server, word, count) {
     return Promise.all(Array.from({ length: TENANTS }, (_, i) => server.publishMany(`t${i}`, word, count)));
 }
 
-for (const path of ['', '/events']) {
-    test(`${CLIENTS} clients of ${path || '/'} are dropped at once`, async (t) => {
-        const server = await serve(t, ['--auto-tenants', '--threads', '2']);
+/** Ways to lose thousands of connections at once; each returns how they are let back. */
+const drops = {
+    'their network goes': async (t, server) => {
         const proxy = await new Proxy(server.port).start();
         t.after(() => proxy.stop());
-        const clients = await connect(t, proxy.url, path);
-        await publishAll(server, 'before', 2);
-        await until(() => clients.every((client) => client.last === 2), 'two events each');
-        for (let storm = 1; storm <= 2; storm++) {
-            proxy.cut();
-            await until(() => clients.every((client) => !client.socket.connected), 'all dropped');
-            await publishAll(server, `while away ${storm}`, 3);
-            proxy.mend();
-            await sleep(0);
-            await publishAll(server, `while coming back ${storm}`, 2);
-            await until(() => clients.every((client) => client.socket.connected), 'all back');
-            const last = 2 + 5 * storm;
-            await until(() => clients.every((client) => client.last >= last), `event ${last}`);
-            for (const client of clients) {
-                client.holds(client.tenant, 1, last);
-                assert.equal(client.recoveries, storm);
-                assert.equal(client.starts, 1);
-            }
+        return { url: proxy.url, drop: () => proxy.cut(), mend: () => proxy.mend() };
+    },
+    'they hang up': async (t, server) => ({
+        url: server.url,
+        drop: (clients) => clients.forEach((client) => client.socket.io.engine.close()),
+        mend: () => {},
+    }),
+};
+
+async function storm(t, path, how) {
+    const server = await serve(t, ['--auto-tenants', '--threads', '2']);
+    const line = await drops[how](t, server);
+    const clients = await connect(t, line.url, path);
+    const lost = clients.map(() => 0);
+    clients.forEach((client, i) => client.socket.on('disconnect', () => lost[i]++));
+    await publishAll(server, 'before', 2);
+    await until(() => clients.every((client) => client.last === 2), 'two events each');
+    for (let round = 1; round <= 2; round++) {
+        line.drop(clients);
+        await until(() => lost.every((count) => count === round), 'all dropped');
+        await publishAll(server, `while away ${round}`, 3);
+        line.mend();
+        await sleep(0);
+        await publishAll(server, `while coming back ${round}`, 2);
+        await until(() => clients.every((client) => client.socket.connected), 'all back');
+        const last = 2 + 5 * round;
+        await until(() => clients.every((client) => client.last >= last), `event ${last}`);
+        for (const client of clients) {
+            client.holds(client.tenant, 1, last);
+            assert.equal(client.recoveries, round);
+            assert.equal(client.starts, 1);
         }
-        clients.forEach((client) => client.close());
-    });
+        assert.ok(lost.every((count) => count === round), 'nobody was dropped twice');
+    }
+    clients.forEach((client) => client.close());
+}
+
+const storms = [['', 'their network goes'], ['/events', 'their network goes'], ['/events', 'they hang up']];
+for (const [path, how] of storms) {
+    test(`${CLIENTS} clients of ${path || '/'}: ${how}`, (t) => storm(t, path, how));
 }

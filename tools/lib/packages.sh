@@ -13,7 +13,7 @@ packages_for() {
     unit | race | fuzz) printf '%s\n' libcunit1-dev ;;
     e2e) printf '%s\n' libcunit1-dev python3 python3-pytest python3-websockets ;;
     clients)
-        printf '%s\n' libcunit1-dev
+        printf '%s\n' libcunit1-dev curl
         node_present || printf '%s\n' nodejs npm
         ;;
     browser)
