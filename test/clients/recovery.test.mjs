@@ -47,14 +47,32 @@ test('of another tenant, a pid is none', async (t) => {
     const name = client.socket.id;
     await away(client, async () => {
         await server.publishMany(a, 'of a', 3);
-        await server.publishMany(b, 'of b', 2);
+        await server.publishMany(b, 'of b', 6); // beyond its offset, which by itself would be as good there
         client.socket.auth = { tenantId: b };
         client.events = [];
     });
-    await until(() => client.starts === 2, 'a fresh start');
     assert.equal(client.socket.recovered, false);
     assert.notEqual(client.socket.id, name);
-    client.holds(b, 1, 2);
+    await until(() => client.starts === 2, 'a fresh start');
+    client.holds(b, 1, 6);
+});
+
+test('of another namespace, a pid is none', async (t) => {
+    const id = tenant();
+    const root = open(t, server.url, { auth: { tenant: id } });
+    const named = open(t, `${server.url}/events`, { auth: { tenantId: id } });
+    await Promise.all([root.ready(), named.ready()]);
+    await server.publishMany(id, 'm', 3);
+    await Promise.all([root.reaches(3), named.reaches(3)]);
+    await away(named, async () => {
+        await server.publish(id, { message: 'missed' });
+        named.socket._pid = root.socket._pid; // what the stock client keeps it as
+        named.events = [];
+    });
+    assert.equal(named.socket.recovered, false);
+    assert.notEqual(named.socket.id, root.socket.id);
+    await until(() => named.starts === 2, 'a fresh start');
+    named.holds(id, 1, 4);
 });
 
 test('what is not there any more is not recovered in part', async (t) => {
