@@ -36,7 +36,9 @@ class Seed extends Server {
         });
         this.exited = new Promise((resolve) => this.child.on('exit', (code, signal) => resolve(code ?? signal)));
         createInterface({ input: this.child.stderr }).on('line', (line) => this.said.push(line));
-        await until(() => this.said.some((line) => line.includes(`listening on :${this.port}`)), 'listening');
+        const ready = () => this.said.some((line) => line.includes(`listening on :${this.port}`));
+        await until(() => ready() || this.child.exitCode !== null || this.child.signalCode !== null, 'listening');
+        assert.ok(ready(), `not started: ${this.said.join('\n')}`);
         return this;
     }
 }
