@@ -18,6 +18,7 @@ sys.path.insert(0, BENCHMARK)
 import charts  # noqa: E402
 import main  # noqa: E402
 from figures import FIGURES, refusal, summarise  # noqa: E402
+from running import servers_for  # noqa: E402
 from scenarios import SCENARIOS, groups  # noqa: E402
 from table import Report, aligned, number  # noqa: E402
 
@@ -38,13 +39,23 @@ def ask(mode, *flags):
     return done.returncode, answer
 
 
-def run_load(port, *flags, subscribe="ws", publish="http", tenants=2, sockets=6, publishers=2, depth=4):
+def run_load(
+    port,
+    *flags,
+    dialect="carillon",
+    subscribe="ws",
+    publish="http",
+    tenants=2,
+    sockets=6,
+    publishers=2,
+    depth=4,
+):
     return ask(
         "run",
         "--target",
         f"127.0.0.1:{port}",
         "--dialect",
-        "carillon",
+        dialect,
         "--subscribe",
         subscribe,
         "--publish",
@@ -68,13 +79,19 @@ def run_load(port, *flags, subscribe="ws", publish="http", tenants=2, sockets=6,
 
 # Against the real server
 
+over_each = pytest.mark.parametrize(
+    "subscribe, dialect",
+    [("ws", "carillon"), ("sse", "carillon"), ("ws", "socketio")],
+    ids=["ws", "sse", "socketio"],
+)
+
 
 @pytest.mark.parametrize("publish", ["http", "ws"])
-@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+@over_each
 @pytest.mark.parametrize("depth", [1, 16])
-def test_closed_loop(server, subscribe, publish, depth):
+def test_closed_loop(server, subscribe, dialect, publish, depth):
     code, answer = run_load(
-        server.port, "--pids", server.process.pid, subscribe=subscribe, publish=publish, depth=depth
+        server.port, "--pids", server.process.pid, dialect=dialect, subscribe=subscribe, publish=publish, depth=depth
     )
     assert code == 0, answer["faults"]
     assert answer["events"] == 200
@@ -83,9 +100,9 @@ def test_closed_loop(server, subscribe, publish, depth):
     assert answer["memory"]["rss_start"] > 0
 
 
-@pytest.mark.parametrize("subscribe", ["ws", "sse"])
-def test_open_loop(server, subscribe):
-    code, answer = run_load(server.port, "--rate", 1000, subscribe=subscribe, depth=None)
+@over_each
+def test_open_loop(server, subscribe, dialect):
+    code, answer = run_load(server.port, "--rate", 1000, dialect=dialect, subscribe=subscribe, depth=None)
     assert code == 0, answer["faults"]
     assert answer["deliver_us"]["count"] == 600 and answer["ack_us"]["count"] == 200
 
@@ -107,14 +124,14 @@ def test_stalled_readers_are_not_waited_for(server):
     assert code == 0, answer["faults"]
 
 
-@pytest.mark.parametrize("subscribe", ["ws", "sse"])
-def test_idle(server, subscribe):
+@over_each
+def test_idle(server, subscribe, dialect):
     code, answer = ask(
         "idle",
         "--target",
         f"127.0.0.1:{server.port}",
         "--dialect",
-        "carillon",
+        dialect,
         "--subscribe",
         subscribe,
         "--tenants",
@@ -280,6 +297,34 @@ def test_goals():
     assert row[3:] == ["100", "200", "≤ 0.65 × ws: met, 0.50"]
 
 
+@pytest.mark.parametrize(
+    "scenario, ours, verdict",
+    [
+        ("fan-out-sio", 8.0, "≤ 0.4 × socket.io: met, 0.40"),
+        ("fan-out-sio", 8.4, "≤ 0.4 × socket.io: missed, 0.42"),
+        ("fan-out-64-sio", 1.9, "≤ 0.1 × socket.io: met, 0.10"),
+        ("fan-out-64-sio", 2.2, "≤ 0.1 × socket.io: missed, 0.11"),
+    ],
+)
+def test_goals_beside_the_stock_server(scenario, ours, verdict):
+    document = results(**{"carillon": [good_run(ours)], "socket.io": [good_run(20.0)]})
+    for entry in document["results"]:
+        entry["scenario"] = scenario
+    assert [row[-1] for row in Report(document).rows() if row[2] == "server CPU per delivery, µs"] == [verdict]
+    del document["results"][1]
+    assert Report(document).rows()[0][-1].endswith(": unknown")
+
+
+@pytest.mark.parametrize("bytes_each, verdict", [(3072.0, "≤ 3,072: met"), (3073.0, "≤ 3,072: missed")])
+def test_goal_of_an_idle_socketio_client(bytes_each, verdict, tmp_path):
+    run = good_run(mode="idle", memory={"user_bytes_per_connection": bytes_each})
+    document = results(carillon=[run])
+    document["results"][0]["scenario"] = "idle-sio"
+    assert Report(document).rows()[0][-1] == verdict
+    (picture,) = charts.write(document, tmp_path)
+    assert picture.name == "memory.svg" and ">Socket.IO client, on its WebSocket transport<" in picture.read_text()
+
+
 def test_a_quick_run_meets_no_goal(tmp_path):
     document = results(carillon=[good_run(3.0)])
     assert "A quick run" not in Report(document).text()
@@ -311,6 +356,13 @@ def test_scenarios_come_with_what_they_are_compared_with():
     assert [[scenario.name for scenario in group] for group in groups(["paced-2"])] == [["paced", "paced-2"]]
     for scenario in SCENARIOS.values():
         assert set(scenario.figures) <= set(FIGURES) and (scenario.base is None or scenario.base in SCENARIOS)
+
+
+def test_socketio_is_measured_on_the_servers_that_speak_it():
+    for name in ("fan-out-sio", "fan-out-64-sio", "idle-sio"):
+        assert servers_for(SCENARIOS[name], peers=True) == ["carillon", "socket.io"]
+        flags = SCENARIOS[name].flags()
+        assert flags[flags.index("--dialect") + 1] == "socketio"
 
 
 ENDING = """

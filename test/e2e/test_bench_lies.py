@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import GUID
+from harness import GUID, xor
 from test_bench import run_load
 
 
@@ -31,6 +31,9 @@ FORGERIES = {
     "puts bytes before": lambda e: rewritten(e, 0, 0, "."),
     "puts bytes behind": lambda e: rewritten(e, 100, 100, "."),
     "says another id": lambda e: e | {"sse_id": 7},
+    "emits by another name": lambda e: e | {"sio_start": '42["event_updated",'},
+    "emits in another namespace": lambda e: e | {"sio_start": '42/events,["event_created",'},
+    "disconnects": lambda e: e | {"sio_start": "41"},
 }
 
 # What is acknowledged in place of the event.
@@ -41,13 +44,18 @@ FALSE_ACKS = {
 }
 
 
+# Lies about the last event.
+LATE = ("drops the last", "never acknowledges the last")
+
+
 class Liar:
     """As little of Carillon as carillon-load asks for, with a lie about one event of tenant t0."""
 
     VICTIM, LAST = 30, 110
 
-    def __init__(self, lie):
-        self.lie, self.feeds, self.counts, self.held = lie, {}, {}, None
+    def __init__(self, lie, offsets=True):
+        self.lie, self.offsets = lie, offsets
+        self.feeds, self.counts, self.held = {}, {}, None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
 
@@ -91,16 +99,48 @@ class Liar:
         tenant = target.partition("tenant=")[2].partition("&")[0]
         hello = compact({"type": "connection_established", "tenant_id": tenant, "session_id": "s", "seq": 0})
         if target.startswith("/ws"):
-            key = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
-            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-            writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode())
+            self.upgrade(headers, writer)
             self.greet(writer, self.text(hello), self.as_frame)
             self.feeds.setdefault(tenant, []).append((writer, self.as_frame))
+        elif target.startswith("/socket.io/"):
+            self.upgrade(headers, writer)
+            if not await self.join(hello, reader, writer):
+                return
+            self.feeds.setdefault(tenant, []).append((writer, self.as_packet))
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\n")
             self.greet(writer, f"event: connection_established\ndata: {hello}\n\n".encode(), self.as_stream)
             self.feeds.setdefault(tenant, []).append((writer, self.as_stream))
         await reader.read()
+
+    @staticmethod
+    def upgrade(headers, writer):
+        key = base64.b64encode(hashlib.sha1(headers["sec-websocket-key"].encode() + GUID).digest()).decode()
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        writer.write(f"Sec-WebSocket-Accept: {key}\r\n\r\n".encode())
+
+    async def join(self, hello, reader, writer):
+        """Socket.IO's way into the root namespace, with a heartbeat on it; returns whether the client went it."""
+        writer.write(self.text('0{"sid":"e","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'))
+        if await self.packet(reader) != "40":
+            return False
+        writer.write(self.text('40{"sid":"s","pid":"p"}') + self.text("2"))
+        if await self.packet(reader) != "3":
+            return False
+        writer.write(self.text(f'42["connection_established",{hello}]'))
+        initial = self.text('42["initial_events",[],"0"]' if self.offsets else '42["initial_events",[]]')
+        self.greet(writer, initial, self.as_packet)
+        if self.lie == "greets twice":
+            writer.write(initial)
+        return True
+
+    @staticmethod
+    async def packet(reader):
+        """The text of a short masked frame."""
+        head, size = await reader.readexactly(2)
+        assert head == 0x81 and 0x80 < size < 0x80 + 126
+        mask = await reader.readexactly(4)
+        return xor(await reader.readexactly(size - 0x80), mask).decode()
 
     def greet(self, writer, hello, encode):
         if self.lie == "does not greet first":
@@ -111,8 +151,7 @@ class Liar:
         """Delivers an event, or does worse; returns the answer."""
         count = self.counts[tenant] = self.counts.get(tenant, 0) + 1
         event = {"id": "e", "tenant_id": tenant, "seq": count, "type": "message", "message": message}
-        late = self.lie in ("drops the last", "never acknowledges the last")
-        victim = tenant == "t0" and count == (self.LAST if late else self.VICTIM)
+        victim = tenant == "t0" and count == (self.LAST if self.lie in LATE else self.VICTIM)
         if victim and self.lie == "refuses":
             return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
         first, *others = self.feeds.get(tenant, [(None, None)])
@@ -148,6 +187,11 @@ class Liar:
     def as_frame(self, event):
         return self.text(compact({"type": "event_created", "event": event}))
 
+    def as_packet(self, event):
+        start = event.get("sio_start", '42["event_created",')
+        offset = f',"{event["seq"]}"' if self.offsets else ""
+        return self.text("41" if start == "41" else f"{start}{compact(event)}{offset}]")
+
     def as_stream(self, event):
         seq = event.get("sse_id", event["seq"])
         return f"id: {seq}\nevent: event_created\ndata: {compact(event)}\n\n".encode()
@@ -182,22 +226,58 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("subscribe", ["ws", "sse"])
-def test_honest(subscribe):
-    with Liar(None) as server:
-        code, answer = run_load(server.port, subscribe=subscribe)
+# What only Socket.IO has room for.
+PACKET_LIES = {
+    "greets twice": "was told twice that it is connected",
+    "emits by another name": "got what is not to be expected: 42..event_updated",
+    "emits in another namespace": "got what is not to be expected: 42/events,",
+    "disconnects": "got what is not to be expected: 41",
+}
+
+# The ways to listen: carillon-load's flags, and whether events end with an offset to recover from.
+WAYS = {
+    "ws": ({"subscribe": "ws"}, False),
+    "sse": ({"subscribe": "sse"}, False),
+    "socketio": ({"dialect": "socketio"}, True),
+    "socketio without offsets": ({"dialect": "socketio"}, False),
+}
+
+
+def ask_liar(lie, way, *flags, **more):
+    listening, offsets = WAYS[way]
+    with Liar(lie, offsets) as server:
+        return run_load(server.port, *flags, **listening, **more)
+
+
+def is_caught(lie, way, fault):
+    """Where nothing but the time that is up tells of a lie, that is short."""
+    more = ("--timeout", 5) if lie in LATE else ()
+    code, answer = ask_liar(lie, way, *more, publishers=1)
+    assert code == 1 and re.search(fault, "\n".join(answer["faults"])), answer["faults"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_honest(way):
+    code, answer = ask_liar(None, way)
     assert code == 0, answer["faults"]
+    assert answer["deliveries"] == 600
 
 
-@pytest.mark.parametrize("subscribe", ["ws", "sse"])
+@pytest.mark.parametrize("way", ["ws", "sse", "socketio"])
 @pytest.mark.parametrize("lie", LIES)
-def test_lies_are_faults(lie, subscribe):
-    with Liar(lie) as server:
-        code, answer = run_load(server.port, "--timeout", 2, subscribe=subscribe, publishers=1)
-    assert code == 1 and re.search(LIES[lie], "\n".join(answer["faults"])), answer["faults"]
+def test_lies_are_faults(lie, way):
+    is_caught(lie, way, LIES[lie])
+
+
+@pytest.mark.parametrize("lie", ["drops", "doubles", "leaks", "puts bytes behind"])
+def test_no_lie_hides_behind_a_missing_offset(lie):
+    is_caught(lie, "socketio without offsets", LIES[lie])
+
+
+@pytest.mark.parametrize("lie", PACKET_LIES)
+def test_lies_of_packets_are_faults(lie):
+    is_caught(lie, "socketio", PACKET_LIES[lie])
 
 
 def test_a_stream_has_the_ids_of_its_events():
-    with Liar("says another id") as server:
-        code, answer = run_load(server.port, "--timeout", 2, subscribe="sse", publishers=1)
-    assert code == 1 and "seq 30 came with another id" in "\n".join(answer["faults"]), answer["faults"]
+    is_caught("says another id", "sse", "seq 30 came with another id")

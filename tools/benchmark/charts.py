@@ -136,6 +136,8 @@ def cpu(report: Report) -> Chart:
         for scenario, about in (
             ("fan-out", "1 tenant of 1,000 sockets, one event in flight"),
             ("fan-out-64", "1 tenant of 1,000 sockets, 64 events in flight"),
+            ("fan-out-sio", "1 tenant of 1,000 Socket.IO clients, one event in flight"),
+            ("fan-out-64-sio", "1 tenant of 1,000 Socket.IO clients, 64 events in flight"),
             ("many-16", "1,000 tenants of 1 socket, 16 publishers with 16 events in flight"),
         )
     ]
@@ -150,7 +152,11 @@ def latency(report: Report) -> Chart:
 
 
 def memory(report: Report) -> Chart:
-    return Chart("Server memory per idle WebSocket: less is better", "bytes", [("", bars_of(report, "idle", "memory"))])
+    groups = [
+        (about, bars_of(report, scenario, "memory"))
+        for scenario, about in (("idle", "WebSocket"), ("idle-sio", "Socket.IO client, on its WebSocket transport"))
+    ]
+    return Chart("Server memory per idle connection: less is better", "bytes", groups)
 
 
 CHARTS: dict[str, Callable[[Report], Chart]] = {"cpu": cpu, "latency": latency, "memory": memory}

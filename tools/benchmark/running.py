@@ -43,7 +43,8 @@ def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
                 count = scenario.registered // (QUICK if quick else 1)
                 run["registered"] = idle_tenants.register(server.port, server.pids[0], count)
             part = (QUICK if quick else 1) * (1 if server_name == "carillon" else scenario.peers_part)
-            flags = ["--target", f"127.0.0.1:{server.port}", "--dialect", scenario.dialect or kind.dialects[0]]
+            flags = ["--target", f"127.0.0.1:{server.port}"]
+            flags += ["--dialect", kind.dialects[0]]  # unless the scenario names another, which comes later
             flags += ["--pids", ",".join(map(str, server.pids)), "--timeout", str(loadgen.LIMIT)]
             run["load"] = loadgen.ask(LOAD, scenario.mode, flags + scenario.flags(part))
     except (ServerError, OSError) as error:

@@ -24,7 +24,7 @@ class Scenario:
 
     def flags(self, part: int = 1) -> list[str]:
         """The options as carillon-load takes them, with the n-th part of the events."""
-        flags = []
+        flags = ["--dialect", self.dialect] if self.dialect else []
         for key, value in self.options.items():
             if key in ("events", "warmup"):
                 value = max(1, int(value) // part)

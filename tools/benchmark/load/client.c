@@ -36,9 +36,13 @@ static void established(struct conn *conn) {
     }
 }
 
+static void say(struct conn *conn, const char *text) {
+    ws_frame_write(&conn->out, WS_TEXT, text, strlen(text));
+    conn_flush(conn);
+}
+
 /* What the dialect has made of a frame or event. */
 static void take(struct conn *conn, enum frame_kind kind, const struct unit *unit) {
-    struct bytes hello = {0};
     switch (kind) {
     case FRAME_EVENT:
         if (conn->live) {
@@ -58,14 +62,10 @@ static void take(struct conn *conn, enum frame_kind kind, const struct unit *uni
         }
         break;
     case FRAME_HELLO:
-        conn->load->dialect->hello(&hello, conn->tenant);
-        ws_frame_write(&conn->out, WS_TEXT, hello.data, hello.len);
-        bytes_free(&hello);
-        conn_flush(conn);
+        say(conn, conn->load->dialect->hello);
         break;
     case FRAME_PING:
-        ws_frame_write(&conn->out, WS_TEXT, conn->load->dialect->pong, strlen(conn->load->dialect->pong));
-        conn_flush(conn);
+        say(conn, conn->load->dialect->pong);
         break;
     case FRAME_OTHER:
         break;

@@ -40,10 +40,10 @@ struct dialect {
     bool greets;         /* FRAME_ESTABLISHED comes; else the answer to the handshake says as much */
     const char *ws_path; /* the tenant's name follows */
     const char *sse_path;
+    const char *hello; /* what FRAME_HELLO waits for */
     const char *pong;
     enum frame_kind (*ws_kind)(struct unit *unit);
     enum frame_kind (*sse_kind)(const struct sse_event *event);
-    void (*hello)(struct bytes *text, uint32_t tenant);
     void (*http_form)(struct form *form, const char *host, size_t message_len);
     void (*ws_form)(struct form *form);
 };

@@ -1,32 +1,43 @@
 #include "dialect.h"
 
-/* Socket.IO 5 in Engine.IO 4: the first digit is Engine.IO's packet type, the second one Socket.IO's. */
+/* Socket.IO 5 in Engine.IO 4: the first digit is Engine.IO's packet type, the second one Socket.IO's. The namespace is
+ * the root, and the handshake's URL names the tenant. */
 
-static enum frame_kind ws_kind(struct unit *unit) {
-    const char *text = unit->text;
-    size_t len = unit->len;
-    const char *after;
-    if (text_begins(text, len, "42[\"event_created\",", &unit->event)) {
-        return FRAME_EVENT;
+/* Packets that come at most once in a while. */
+static enum frame_kind rare_kind(const struct unit *unit) {
+    static const struct {
+        const char *start;
+        enum frame_kind kind;
+    } starts[] = {
+        {"0{", FRAME_HELLO},
+        {"40{", FRAME_OTHER}, /* greetings follow, and before the last one no event may come */
+        {"42[\"connection_established\",{", FRAME_OTHER},
+        {"42[\"initial_events\",[", FRAME_ESTABLISHED},
+        {"42[\"system_message\",", FRAME_OTHER},
+    };
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        const char *after;
+        if (text_begins(unit->text, unit->len, starts[i].start, &after)) {
+            return starts[i].kind;
+        }
     }
-    if (text_begins(text, len, "43", &after)) {
-        return ack_read(unit, after, "[{\"event\":");
-    }
-    if (text_begins(text, len, "2", &after) && len == 1) {
-        return FRAME_PING;
-    }
-    if (text_begins(text, len, "0{", &after)) {
-        return FRAME_HELLO;
-    }
-    if (text_begins(text, len, "40", &after)) {
-        return FRAME_ESTABLISHED;
-    }
-    /* Servers greet with events of their own. */
-    return text_begins(text, len, "42[\"", &after) ? FRAME_OTHER : FRAME_STRANGE;
+    return FRAME_STRANGE;
 }
 
-static void hello(struct bytes *text, uint32_t tenant) {
-    bytes_print(text, "40{\"tenant\":\"t%u\"}", tenant);
+/* Carillon's events end with the offset to recover from, the stock server's do not: what stands behind an event is
+ * nothing to go by. */
+static enum frame_kind ws_kind(struct unit *unit) {
+    const char *after;
+    if (text_begins(unit->text, unit->len, "42[\"event_created\",", &unit->event)) {
+        return FRAME_EVENT;
+    }
+    if (text_begins(unit->text, unit->len, "43", &after)) {
+        return ack_read(unit, after, "[{\"event\":");
+    }
+    if (text_begins(unit->text, unit->len, "2", &after) && unit->len == 1) {
+        return FRAME_PING;
+    }
+    return rare_kind(unit);
 }
 
 static void ws_form(struct form *form) {
@@ -41,9 +52,9 @@ const struct dialect dialect_socketio = {
     .name = "socketio",
     .greets = true,
     .ws_path = "/socket.io/?EIO=4&transport=websocket&tenant=",
+    .hello = "40",
     .pong = "3",
     .ws_kind = ws_kind,
-    .hello = hello,
     .http_form = form_api_events,
     .ws_form = ws_form,
 };

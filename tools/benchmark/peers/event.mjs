@@ -2,6 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 
+const PATHS = ['/api/v1/events', '/api/events'];
+
 const newest = new Map();
 
 /** An event of the shape that Carillon gives it. */
@@ -18,10 +20,10 @@ export function makeEvent(tenant, message) {
     };
 }
 
-/** Answers `POST /api/v1/events` by `publish(tenant, message)`, which returns the event's JSON. */
+/** Answers a `POST` of an event by `publish(tenant, message)`, which returns the event's JSON. */
 export function answerPost(publish) {
     return (request, response) => {
-        if (request.method !== 'POST' || request.url !== '/api/v1/events') {
+        if (request.method !== 'POST' || !PATHS.includes(request.url)) {
             response.writeHead(404).end();
             return;
         }
