@@ -50,6 +50,11 @@ static json_int_t connections(const struct car_feed *feed) {
     return n;
 }
 
+/* Of Socket.IO, whatever their transport: one that is polling has a connection only now and then. */
+static json_int_t sessions(const struct car_call *call) {
+    return atomic_load_explicit(&car_net_local(call->worker)->net->sessions, memory_order_relaxed);
+}
+
 struct totals {
     const struct car_feed *feed;
     json_int_t events;
@@ -74,10 +79,10 @@ void car_health(struct car_call *call) {
     char now[CAR_RFC3339_LEN];
     car_rfc3339_write(car_clock_wall_ms(), now);
     double uptime = (double)(car_clock_mono_us() - call->api->started_us) / 1e6;
-    json_t *document = json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:{s:I,s:o}}", "status", "healthy", "timestamp", now,
+    json_t *document = json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:I,s:{s:I,s:o}}", "status", "healthy", "timestamp", now,
                                  sizeof now, "version", call->api->version, "uptime", uptime, "memory", memory(),
-                                 "connections", connections(call->api->feed), "eventStats", "totalEvents",
-                                 totals.events, "tenantStats", totals.tenants);
+                                 "connections", connections(call->api->feed), "sessions", sessions(call), "eventStats",
+                                 "totalEvents", totals.events, "tenantStats", totals.tenants);
     car_respond_json(call->exchange, 200, document);
 }
 

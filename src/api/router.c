@@ -8,6 +8,7 @@
 #include "begin.h"
 #include "call.h"
 #include "respond.h"
+#include "sio.h"
 
 /* Where a resource lives. A path may end in {id}, which stands for one segment; a path that is spelled out beats it. */
 struct route {
@@ -147,7 +148,11 @@ static int foresee(const struct car_api *api, struct car_exchange *exchange, con
 
 static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
     car_begin(app, exchange, req);
-    return req->expect_continue ? foresee(app, exchange, req, why) : 0;
+    int status = req->expect_continue ? foresee(app, exchange, req, why) : 0;
+    if (!status) {
+        car_sio_expect(app, exchange, req); /* the exchange may be gone with this */
+    }
+    return status;
 }
 
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {

@@ -5,6 +5,7 @@
 #include "carillon/api/api.h"
 #include "carillon/base/blob.h"
 #include "carillon/base/config.h"
+#include "carillon/base/err.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/engineio.h"
 #include "carillon/proto/ws.h"
@@ -12,6 +13,7 @@
 
 #include "begin.h"
 #include "call.h"
+#include "respond.h"
 
 /* Of one packet; the reference server's number. */
 #define ATTACHMENTS_MAX 10
@@ -126,7 +128,7 @@ static void on_packet(struct car_sio *sio, const struct car_socketio_packet *pac
         socket = car_span_eq(packet->nsp, car_sio_name(sio, nsp)) ? sio->sockets[nsp] : NULL;
     }
     if (!socket || packet->type == CAR_SOCKETIO_CONNECT_ERROR) {
-        car_eio_fail(&sio->eio, "a packet for a namespace that is not connected");
+        car_eio_fail(&sio->eio, CAR_WS_PROTOCOL_ERROR, "a packet for a namespace that is not connected");
     } else if (packet->type == CAR_SOCKETIO_DISCONNECT) {
         disconnect(sio, socket->nsp);
     } else if (packet->type == CAR_SOCKETIO_EVENT || packet->type == CAR_SOCKETIO_BINARY_EVENT) {
@@ -139,10 +141,21 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
     const struct car_socketio_limits limits = {.attachments = ATTACHMENTS_MAX, .bytes = eio->server->max_payload};
     struct car_socketio_packet packet;
     bool whole;
-    if (car_socketio_decode(&sio->decoder, &limits, binary, data, &packet, &whole) != 0) {
-        car_eio_fail(eio, "a malformed packet");
-    } else if (whole) {
-        on_packet(sio, &packet);
+    switch (car_socketio_decode(&sio->decoder, &limits, binary, data, &packet, &whole)) {
+    case 0:
+        if (whole) {
+            on_packet(sio, &packet);
+        }
+        break;
+    case CAR_ETOOBIG:
+        car_eio_fail(eio, CAR_WS_TOO_BIG, "a packet that is too large");
+        break;
+    case CAR_ENOMEM:
+        car_eio_fail(eio, CAR_WS_INTERNAL, "out of memory");
+        break;
+    default:
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a malformed packet");
+        break;
     }
 }
 
@@ -229,8 +242,21 @@ void car_sio_set_up(struct car_api *api) {
     };
 }
 
+/* Spelled out: what begins at this path does not show where it has been encoded. */
+static bool is_sio_path(struct car_span path) {
+    return car_span_eq(path, CAR_SPAN("/socket.io/")) || car_span_eq(path, CAR_SPAN("/socket.io"));
+}
+
+void car_sio_expect(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req) {
+    if (is_sio_path(req->path) && exchange->verb != CAR_HTTP_OPTIONS && car_origin_ok(api, req)) {
+        car_eio_expect(&api->sio, exchange, req);
+    }
+}
+
 void car_sio_request(struct car_call *call) {
-    if (!car_origin_ok(call->api, call->req)) {
+    if (!is_sio_path(call->req->path)) {
+        car_respond_problem(call->exchange, 404, "there is nothing at this path", NULL, NULL);
+    } else if (!car_origin_ok(call->api, call->req)) {
         car_eio_refuse(call->exchange, CAR_ENGINEIO_FORBIDDEN);
     } else {
         car_eio_request(&call->api->sio, call->exchange, call->req);

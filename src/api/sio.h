@@ -47,6 +47,9 @@ struct car_sio {
     unsigned publishing; /* commands whose event is not in the log yet */
 };
 
+/* What is wrong with a packet that was mended, for its author. */
+#define CAR_SIO_MENDED "a string holds half of a surrogate pair"
+
 /* The name of a namespace. Borrowed for the process's life. */
 struct car_span car_sio_name(const struct car_sio *sio, enum car_sio_nsp nsp);
 
@@ -56,6 +59,10 @@ struct car_buf *car_sio_begin(struct car_sio *sio, enum car_socketio_type type, 
 
 /* Sends a packet that car_sio_begin began; where memory ran out the client is dropped. */
 void car_sio_send(struct car_sio *sio, struct car_buf *packet);
+
+/* The headers of a request are in: where its session is on another worker, the connection moves there, and the exchange
+ * is gone. See car_eio_expect. */
+void car_sio_expect(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req);
 
 /* A client asks for a namespace. */
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet);

@@ -138,7 +138,9 @@ void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_pa
     struct car_span args;
     car_socketio_event(packet, &name, &args);
     bool posts = is(&name, "post_event");
-    if (!posts && !is(&name, "replay")) {
+    if (packet->mended) {
+        answer_bad(&asking, "bad_request", CAR_SIO_MENDED);
+    } else if (!posts && !is(&name, "replay")) {
         answer_bad(&asking, "bad_request", "unknown event");
     } else if (packet->attachments) {
         answer_bad(&asking, "validation_error", "binary is not taken");

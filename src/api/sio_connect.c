@@ -45,10 +45,7 @@ static void refuse(struct car_sio *sio, struct car_span nsp, const char *message
     struct car_buf *out = car_sio_begin(sio, CAR_SOCKETIO_CONNECT_ERROR, nsp, NULL);
     CAR_BUF_LIT(out, "{\"message\":");
     car_json_write_string(out, car_span_cstr(message));
-    if (code) {
-        car_buf_printf(out, ",\"data\":{\"code\":\"%s\"}", code);
-    }
-    car_buf_char(out, '}');
+    car_buf_printf(out, ",\"data\":{\"code\":\"%s\"}}", code);
     car_sio_send(sio, out);
 }
 
@@ -303,18 +300,19 @@ void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *pack
         joining.nsp++;
     }
     if (joining.nsp == CAR_SIO_NSPS) {
-        refuse(sio, packet->nsp, "Invalid namespace", NULL);
+        refuse(sio, packet->nsp, "Invalid namespace", "not_found");
         return;
     }
     if (sio->sockets[joining.nsp]) {
-        car_eio_fail(&sio->eio, "the namespace is connected already");
+        car_eio_fail(&sio->eio, CAR_WS_PROTOCOL_ERROR, "the namespace is connected already");
         return;
     }
     if (packet->data.kind == CAR_JSON_OBJECT && car_json_pick(packet->data.raw, joining.m, MEMBERS, NULL) != 0) {
-        car_eio_fail(&sio->eio, "a malformed packet"); /* it has been validated: memory ran out */
+        car_eio_fail(&sio->eio, CAR_WS_INTERNAL, "out of memory"); /* it has been validated */
         return;
     }
-    int err = identify(&joining, &refusal);
+    int err = packet->mended ? car_refuse(&refusal, "bad_request", NULL, CAR_SIO_MENDED) : 0;
+    err = err ? err : identify(&joining, &refusal);
     err = err ? err : attach(&joining, &refusal);
     if (!err) {
         joining.recovers = read_recovery(&joining);

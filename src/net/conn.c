@@ -9,10 +9,10 @@
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
-#define PIECES       64   /* blobs in one write */
-#define READS        4    /* buffers full of input in one turn, before others have theirs */
-#define LINGER_MS    2000 /* for the peer's end, after ours is closed */
-#define MEANWHILE_MS 50   /* a wake-up this much too early is not worth moving the timer for */
+#define PIECES       64                /* blobs in one write */
+#define READS        4                 /* buffers full of input in one turn, before others have theirs */
+#define LINGER_MS    2000              /* for the peer's end, after ours is closed */
+#define MEANWHILE_MS CAR_TIMER_TICK_MS /* a wake-up this much too early is not worth moving the timer for */
 
 uint64_t car_conn_now(const struct car_conn *conn) {
     return uv_now(&conn->worker->loop);

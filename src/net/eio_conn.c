@@ -57,6 +57,7 @@ void car_eio_end(struct car_eio *eio, enum car_eio_ending by, unsigned code, con
     car_eio_table_remove(local_of(eio)->eios, eio);
     car_timer_clear(eio->worker->wheel, &eio->timer);
     if (eio->polling) {
+        car_eio_polling_forget(eio);
         car_eio_polling_answer(eio, LAST[by]);
     }
     car_eio_ws_leave(&eio->ws, code, why);
@@ -64,8 +65,8 @@ void car_eio_end(struct car_eio *eio, enum car_eio_ending by, unsigned code, con
     car_eio_touch(eio);
 }
 
-void car_eio_fail(struct car_eio *eio, const char *why) {
-    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_PROTOCOL_ERROR, why);
+void car_eio_fail(struct car_eio *eio, unsigned code, const char *why) {
+    car_eio_end(eio, CAR_EIO_BY_US, code, why);
 }
 
 void car_eio_close(struct car_eio *eio, unsigned code, const char *reason) {
@@ -184,6 +185,7 @@ static void ping(struct car_eio *eio) {
     }
     uint64_t late = now_of(eio) - eio->ping_at;
     eio->awaiting_pong = true;
+    eio->ping_unread = !eio->ws;
     eio->deadline = now_of(eio) - (late < LATE_MS ? late : 0) + server->ping_timeout_ms;
     (void)send_packet(eio, NULL, CAR_SPAN("2"), false);
 }
@@ -202,7 +204,7 @@ bool car_eio_is_late(struct car_eio *eio) {
         eio->deadline = now + eio->server->ping_interval_ms + eio->server->ping_timeout_ms;
         return false;
     }
-    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_TRY_LATER, eio->closing ? "closed" : "ping timeout");
+    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_NO_STATUS, "");
     return true;
 }
 
@@ -265,15 +267,22 @@ void car_eio_end_all(struct car_worker *worker) {
 
 /* Receiving. */
 
-void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet) {
-    if (!eio->closing && eio->awaiting_pong) {
-        eio->awaiting_pong = false; /* whatever it says, it is alive */
+/* Only this says that the peer hears us: what else it sends, it may send without ever reading. */
+static void take_pong(struct car_eio *eio) {
+    if (!eio->closing && eio->awaiting_pong && !eio->ping_unread) {
+        eio->awaiting_pong = false;
         eio->ping_at = now_of(eio) + eio->server->ping_interval_ms;
         if (eio->server->ping_interval_ms < eio->server->ping_timeout_ms) {
             sleep_on(eio); /* the timer is set for the end of the wait, which is later */
         }
     }
+}
+
+void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet) {
     switch (packet->type) {
+    case CAR_ENGINEIO_PONG:
+        take_pong(eio);
+        break;
     case CAR_ENGINEIO_MESSAGE:
         if (!eio->closing) {
             eio->server->ops->message(eio, packet->binary, packet->data);
@@ -283,9 +292,9 @@ void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet)
         car_eio_end(eio, CAR_EIO_BY_PEER, CAR_WS_NORMAL, "");
         break;
     case CAR_ENGINEIO_PING: /* pinging is the server's part */
-        car_eio_fail(eio, "a ping from the client");
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a ping from the client");
         break;
-    default: /* a pong, or what means nothing here */
+    default: /* what means nothing here */
         break;
     }
 }

@@ -32,11 +32,20 @@ static void answer_post(struct car_eio *eio, struct car_exchange *post) {
                                              .headers = "Cache-Control: no-store\r\n"});
 }
 
-/* The POST whose payload is being read, if it still waits. */
-static void end_post(struct car_eio *eio) {
+void car_eio_polling_forget(struct car_eio *eio) {
+    struct car_eio_polling *polling = eio->polling;
+    if (polling && polling->post && !polling->reading) {
+        polling->post->gone = NULL;
+        polling->post = NULL;
+    }
+}
+
+/* The payload has been read, as far as it ever will be. */
+static void end_reading(struct car_eio *eio) {
     struct car_exchange *post = eio->polling->post;
-    eio->polling->post = NULL;
     car_buf_free(&eio->polling->rest);
+    eio->polling->reading = false;
+    eio->polling->post = NULL;
     if (post) {
         answer_post(eio, post);
     }
@@ -45,7 +54,8 @@ static void end_post(struct car_eio *eio) {
 void car_eio_polling_free(struct car_eio *eio) {
     struct car_eio_polling *polling = eio->polling;
     if (polling) {
-        end_post(eio);
+        car_eio_polling_forget(eio);
+        end_reading(eio);
         car_buf_free(&polling->out);
         free(polling);
         eio->polling = NULL;
@@ -88,6 +98,7 @@ void car_eio_polling_answer(struct car_eio *eio, struct car_span last) {
         car_buf_span(out, last);
     }
     polling->poll = NULL;
+    eio->ping_unread = false;
     if (out->failed) {
         car_exchange_abort(poll);
     } else {
@@ -110,17 +121,23 @@ static struct car_eio *holder_of(const struct car_exchange *exchange) {
     return exchange->holder;
 }
 
-/* What the answer would have carried is lost with it: the peer has to begin anew, or to recover. */
+/* What a poll's answer would have carried is lost with it, and of a payload, all of it or a part: the peer has to begin
+ * anew, or to recover. A payload that is refused was never there. */
 static void on_gone(struct car_exchange *exchange) {
     struct car_eio *eio = holder_of(exchange);
     struct car_eio_polling *polling = eio->polling;
+    bool refused = exchange->conn;
     if (polling->poll == exchange) {
         polling->poll = NULL;
     } else {
         polling->post = NULL;
     }
-    car_exchange_abort(exchange);
-    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_NORMAL, "");
+    if (!refused) {
+        car_exchange_abort(exchange);
+        if (!eio->ws) {
+            car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_NORMAL, "");
+        }
+    }
 }
 
 static void hold(struct car_eio *eio, struct car_exchange *exchange) {
@@ -128,16 +145,11 @@ static void hold(struct car_eio *eio, struct car_exchange *exchange) {
     exchange->gone = on_gone;
 }
 
-/* Two requests of a kind at a time: answers would lose their order. */
-static void overlap(struct car_eio *eio, struct car_exchange *exchange) {
-    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_PROTOCOL_ERROR, "");
-    car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-}
-
 void car_eio_poll(struct car_eio *eio, struct car_exchange *exchange) {
     struct car_eio_polling *polling = eio->polling;
     if (polling->poll) {
-        overlap(eio, exchange);
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "two polls at a time");
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
         return;
     }
     polling->poll = exchange;
@@ -165,7 +177,7 @@ static void read_packets(struct car_eio *eio, struct car_span *payload) {
     while (may_read(eio) && car_engineio_next(payload, &text)) {
         struct car_engineio_packet packet;
         if (car_engineio_read_polled(text, &scratch, &packet) != 0) {
-            car_eio_fail(eio, "a malformed packet");
+            car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a malformed packet");
         } else {
             car_eio_take(eio, &packet);
         }
@@ -175,7 +187,7 @@ static void read_packets(struct car_eio *eio, struct car_span *payload) {
 
 void car_eio_polling_read_on(struct car_eio *eio) {
     struct car_eio_polling *polling = eio->polling;
-    if (!polling->post) {
+    if (!polling->reading) {
         return;
     }
     struct car_span payload = car_buf_view(&polling->rest);
@@ -185,7 +197,7 @@ void car_eio_polling_read_on(struct car_eio *eio) {
     }
     car_buf_consume(&polling->rest, polling->rest.len - payload.len);
     if (payload.len == 0) {
-        end_post(eio);
+        end_reading(eio);
     } else if (eio->ws) {
         eio->awaiting_room = true;
     }
@@ -201,24 +213,30 @@ static void read_later(struct car_eio *eio, struct car_exchange *exchange, struc
         car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
         return;
     }
+    polling->reading = true;
     polling->post = exchange;
+    hold(eio, exchange);
+}
+
+void car_eio_post_begins(struct car_eio *eio, struct car_exchange *exchange) {
+    if (eio->polling->post) {
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "two payloads at a time"); /* both are refused once they are whole */
+        return;
+    }
+    eio->polling->post = exchange;
     hold(eio, exchange);
 }
 
 void car_eio_post(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req) {
     struct car_span payload = req->body;
     struct car_span type = car_http_header_get(req, "Content-Type", NULL);
-    if (eio->polling->post) {
-        overlap(eio, exchange);
-        return;
-    }
     if (payload.len > eio->server->max_payload) {
         car_respond(exchange, &(struct car_response){.status = 413, .type = NULL, .headers = ""});
         return;
     }
     if (payload.len == 0 || car_span_ieq(type, CAR_SPAN("application/octet-stream")) ||
         !car_utf8_valid(payload.ptr, payload.len)) {
-        car_eio_fail(eio, "a malformed payload");
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a malformed payload");
         car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
         return;
     }
@@ -237,7 +255,7 @@ void car_eio_polling_turn(struct car_eio *eio) {
         car_eio_polling_answer(eio, polling->out.len ? car_span_of(NULL, 0) : CAR_SPAN("6"));
     }
     car_eio_polling_read_on(eio);
-    if (eio->ws && !polling->post && !eio->over) {
+    if (eio->ws && !polling->reading && !eio->over) {
         car_eio_polling_free(eio); /* the session has moved to WebSocket, and nothing is left behind */
     }
 }

@@ -64,6 +64,9 @@ static void upgrade(struct car_eio *eio, struct car_exchange *exchange, const st
 
 static void continue_session(struct car_eio *eio, const struct query *query, struct car_exchange *exchange,
                              const struct car_http_request *req) {
+    if (eio->polling && eio->polling->post == exchange) {
+        car_eio_polling_forget(eio);
+    }
     bool polls = !req->upgrade && query->transport == POLLING && !eio->ws;
     if (car_eio_is_late(eio)) {
         car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
@@ -78,24 +81,32 @@ static void continue_session(struct car_eio *eio, const struct query *query, str
     }
 }
 
-/* Finds the session, or the worker that has it. */
-static void find_session(const struct car_eio_server *server, const struct query *query, struct car_exchange *exchange,
-                         const struct car_http_request *req) {
-    struct car_worker *worker = exchange->worker;
-    struct car_net_local *local = car_net_local(worker);
-    struct car_eio *eio = NULL;
-    if (query->sid_sound && query->worker_id == worker->id) {
-        eio = car_eio_table_find(local->eios, query->key);
-    } else if (query->sid_sound && query->worker_id < local->net->worker_count) {
-        if (!car_exchange_move(exchange, req, local->net->workers[query->worker_id])) {
-            car_exchange_abort(exchange);
+/* NULL where there is none of that id here. */
+static struct car_eio *find_session(const struct car_eio_server *server, const struct query *query,
+                                    struct car_worker *worker) {
+    struct car_eio *eio = query->sid_sound && query->worker_id == worker->id
+                              ? car_eio_table_find(car_net_local(worker)->eios, query->key)
+                              : NULL;
+    return eio && eio->server == server ? eio : NULL;
+}
+
+void car_eio_expect(const struct car_eio_server *server, struct car_exchange *exchange,
+                    const struct car_http_request *req) {
+    struct car_net *net = car_net_local(exchange->worker)->net;
+    struct query query;
+    read_query(req->query, &query);
+    if (!query.sid_sound) {
+        return;
+    }
+    if (query.worker_id != exchange->worker->id) {
+        if (query.worker_id < net->worker_count) {
+            (void)car_exchange_move(exchange, req, net->workers[query.worker_id]); /* or it is unknown here */
         }
         return;
     }
-    if (eio && eio->server == server) {
-        continue_session(eio, query, exchange, req);
-    } else {
-        car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
+    struct car_eio *eio = find_session(server, &query, exchange->worker);
+    if (eio && !eio->ws && req->verb == CAR_HTTP_POST && !req->upgrade && query.transport == POLLING) {
+        car_eio_post_begins(eio, exchange);
     }
 }
 
@@ -186,7 +197,12 @@ void car_eio_request(const struct car_eio_server *server, struct car_exchange *e
         return;
     }
     if (query.has_sid) {
-        find_session(server, &query, exchange, req);
+        struct car_eio *eio = find_session(server, &query, exchange->worker);
+        if (eio) {
+            continue_session(eio, &query, exchange, req);
+        } else {
+            car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
+        }
         return;
     }
     int error = judge(&query, req);

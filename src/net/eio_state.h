@@ -13,9 +13,10 @@
  * which says yes while no poll waits. */
 struct car_eio_polling {
     struct car_exchange *poll; /* waits for something to be sent */
-    struct car_exchange *post; /* its payload has not been read to its end */
+    struct car_exchange *post; /* its payload is on its way, or, once `reading`, has not been read to its end */
+    bool reading;              /* `rest` is left of a payload; its POST may have gone by now */
     struct car_buf out;        /* packets for the next answer */
-    struct car_buf rest;       /* of that payload */
+    struct car_buf rest;
 };
 
 /* A WebSocket of a session: its transport, or a probe. Lives until its connection has ended. */
@@ -60,6 +61,14 @@ bool car_eio_may_send(struct car_eio *eio, const void *owner);
 int car_eio_polling_open(struct car_eio *eio);
 void car_eio_polling_free(struct car_eio *eio);
 void car_eio_poll(struct car_eio *eio, struct car_exchange *exchange);
+
+/* A POST has begun: until it is answered, or car_eio_polling_forget, another one ends the session. */
+void car_eio_post_begins(struct car_eio *eio, struct car_exchange *exchange);
+
+/* Forgets of a POST that its payload is on its way: it is whole, or of no use any more. */
+void car_eio_polling_forget(struct car_eio *eio);
+
+/* A POST is whole. */
 void car_eio_post(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req);
 
 /* Appends a text packet, or a binary message, to the next answer. */

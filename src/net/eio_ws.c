@@ -43,6 +43,8 @@ static void carry_over(struct car_eio *eio, struct car_span payload) {
 static void take_over(struct car_eio *eio) {
     struct car_buf out = eio->polling->out;
     eio->polling->out = CAR_BUF_INIT;
+    eio->ping_unread = false; /* it goes out with the rest */
+    car_eio_polling_forget(eio);
     eio->ws = eio->probe;
     eio->probe = NULL;
     car_ws_belong(&eio->ws->ws, eio->owner);
@@ -86,7 +88,7 @@ static void on_message(struct car_ws *ws, enum car_ws_opcode op, char *data, siz
     if (w == w->eio->probe) {
         on_probe(w, op, car_span_of(data, len));
     } else if (op == CAR_WS_TEXT && car_engineio_read(car_span_of(data, len), &packet) != 0) {
-        car_eio_fail(w->eio, "a malformed packet");
+        car_eio_fail(w->eio, CAR_WS_PROTOCOL_ERROR, "a malformed packet");
     } else {
         car_eio_take(w->eio, &packet);
     }

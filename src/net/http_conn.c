@@ -80,7 +80,7 @@ void car_http_free_spares(struct car_net_local *local) {
 static void exchange_orphan(struct http *http) {
     struct car_exchange *exchange = http->exchange;
     http->exchange = NULL;
-    if (exchange && http->whole && !exchange->answered) {
+    if (exchange && (http->whole || exchange->gone) && !exchange->answered) {
         exchange->conn = NULL;
         if (exchange->gone) {
             exchange->gone(exchange);
@@ -146,17 +146,18 @@ struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct
 }
 
 bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to) {
-    struct car_move *move = exchange->conn && to != exchange->worker ? car_move_new() : NULL;
+    struct car_move *move = to != exchange->worker && !exchange->conn->turned_away ? car_move_new() : NULL;
     if (!move) {
         return false;
     }
-    car_http_request_write(&move->input, req);
+    car_http_head_write(&move->input, req);
     if (move->input.failed) {
         car_move_free(&move);
         return false;
     }
     struct http *http = leave_exchange(exchange)->proto;
-    http->over = false; /* the request says there once more whether it is the last */
+    http->over = false; /* the request says there once more whether it is the last, */
+    http->deadline = 0; /* and its time runs there */
     http->next_worker = to;
     http->move = move;
     return true;
@@ -178,6 +179,9 @@ static int on_headers(void *user, const struct car_http_request *req) {
     http->exchange = exchange;
     http->why = NULL;
     int status = net->app->begin ? net->app->begin(net->app_data, exchange, req, &http->why) : 0;
+    if (http->move) {
+        return CAR_HTTP_LEAVE;
+    }
     if (http->conn->turned_away) {
         http->why = "too many connections";
         return 503;
@@ -198,7 +202,7 @@ static bool on_request(void *user, const struct car_http_request *req) {
     http->whole = true;
     http->deadline = 0;
     net->app->request(net->app_data, http->exchange, req);
-    return !http->exchange && !http->over && !http->next_ops && !http->move && !conn->closing &&
+    return !http->exchange && !http->over && !http->next_ops && !conn->closing &&
            car_conn_pending(conn) <= CAR_CONN_HIGH_WATER;
 }
 
@@ -212,6 +216,10 @@ static void refuse(struct http *http, int status, const char *why) {
     if (!http->exchange) {
         car_conn_close(http->conn);
         return;
+    }
+    if (http->exchange->gone) {
+        http->exchange->gone(http->exchange);
+        http->exchange->gone = NULL;
     }
     http->exchange->keep_alive = false;
     http->whole = true;
@@ -304,6 +312,9 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
 static void on_eof(struct car_conn *conn) {
     struct http *http = conn->proto;
     http->peer_done = true;
+    if (http->move) {
+        return; /* it shows again where the connection goes */
+    }
     if (!http->whole) {
         /* Nothing more can become a request; what was answered is still to be written. */
         car_conn_finish(conn);
@@ -317,7 +328,7 @@ static void on_wake(struct car_conn *conn) {
     struct car_net *net = net_of(conn);
     if (car_conn_is_stuck(conn)) {
         car_conn_close(conn);
-    } else if (http->whole || car_conn_pending(conn) > 0) {
+    } else if (http->whole || http->move || car_conn_pending(conn) > 0) {
         car_conn_wake_in(conn, net->idle_timeout_ms); /* an answer is ours to give, or on its way */
     } else if (http->deadline) {
         refuse(http, 408, "the request did not arrive in time");

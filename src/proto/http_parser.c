@@ -12,6 +12,7 @@ enum mode {
     READ_CHUNKS,
     IGNORE,  /* behind the last request of the connection */
     REFUSED, /* `status` says how */
+    LEFT,    /* the last head, and what follows it, is read elsewhere */
 };
 
 /*
@@ -123,6 +124,10 @@ static bool deliver(struct car_http_parser *p) {
 /* The head has been read. */
 static int begin_message(struct car_http_parser *p) {
     int status = p->callbacks.on_headers ? p->callbacks.on_headers(p->user, &p->head.request) : 0;
+    if (status == CAR_HTTP_LEAVE) {
+        p->mode = LEFT;
+        return 0;
+    }
     if (status != 0) {
         return refuse(p, status, "the request was refused");
     }
@@ -231,7 +236,7 @@ static int feed_some(struct car_http_parser *p, struct car_span in, size_t *take
 int car_http_parser_feed(struct car_http_parser *p, const char *bytes, size_t len, size_t *consumed, const char **why) {
     size_t at = 0;
     bool going = true;
-    while (at < len && going && p->mode != REFUSED) {
+    while (at < len && going && p->mode != REFUSED && p->mode != LEFT) {
         size_t taken = 0;
         (void)feed_some(p, car_span_of(bytes + at, len - at), &taken, &going);
         at += taken;
@@ -239,9 +244,9 @@ int car_http_parser_feed(struct car_http_parser *p, const char *bytes, size_t le
     if (p->mode == READ_LENGTH || p->mode == READ_CHUNKS) {
         (void)save_message(p);
     }
-    if (p->mode == REFUSED) {
+    if (p->mode == REFUSED || p->mode == LEFT) {
         drop_message(p);
-        at = len;
+        at = p->mode == REFUSED ? len : at;
     }
     if (car_http_parser_stage(p) != CAR_HTTP_BODY) {
         car_http_head_free(&p->head);

@@ -3,9 +3,10 @@
 #include "carillon/base/err.h"
 #include "carillon/proto/socketio.h"
 
+#include "json_chars.h"
 #include "socketio_placeholders.h"
 
-/* A packet with attachments: its text, and those that have come so far, back to back. */
+/* A packet that is kept: its text, and the attachments that have come so far, back to back. */
 struct car_socketio_pending {
     struct car_socketio_packet packet;
     struct car_buf text;
@@ -25,20 +26,46 @@ void car_socketio_decoder_free(struct car_socketio_decoder *decoder) {
     }
 }
 
-/* The packet that announces attachments is kept. */
-static int keep(struct car_socketio_decoder *decoder, const struct car_socketio_packet *packet, struct car_span text) {
-    if (!car_socketio_placeholders_sound(&packet->data, packet->attachments)) {
-        return CAR_EPROTO;
+/* The UTF-16 unit that the escape at `p` stands for; -1 where it is none of those. */
+static int unit_of(const char *p, const char *end) {
+    return end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? json_hex4(p + 2, end) : -1;
+}
+
+/* Puts U+FFFD in the place of each half that stands alone. Whether there were any. */
+static bool mend(struct car_buf *text) {
+    const char *end = text->data + text->len;
+    bool mended = false;
+    for (char *p = text->data; p < end;) {
+        int unit = unit_of(p, end);
+        if (json_is_high_surrogate(unit) && json_is_low_surrogate(unit_of(p + 6, end))) {
+            p += 12;
+        } else if (json_is_high_surrogate(unit) || json_is_low_surrogate(unit)) {
+            memcpy(p + 2, "fffd", 4);
+            mended = true;
+            p += 6;
+        } else {
+            p += *p == '\\' && p + 1 < end ? 2 : 1; /* what is escaped begins no escape */
+        }
     }
-    struct car_socketio_pending *pending = calloc(1, sizeof *pending + packet->attachments * sizeof pending->ends[0]);
+    return mended;
+}
+
+/* Takes the text over, and what it says. */
+static int keep(struct car_socketio_decoder *decoder, const struct car_socketio_limits *limits, struct car_buf *text,
+                struct car_socketio_packet *packet) {
+    int err = text->failed ? CAR_ENOMEM : car_socketio_read(car_buf_view(text), limits->attachments, packet);
+    if (!err && packet->attachments && !car_socketio_placeholders_sound(&packet->data, packet->attachments)) {
+        err = CAR_EPROTO;
+    }
+    struct car_socketio_pending *pending =
+        err ? NULL : calloc(1, sizeof *pending + packet->attachments * sizeof pending->ends[0]);
     if (!pending) {
-        return CAR_ENOMEM;
+        car_buf_free(text);
+        return err ? err : CAR_ENOMEM;
     }
+    pending->text = *text;
     decoder->pending = pending;
-    car_buf_span(&pending->text, text);
-    return pending->text.failed
-               ? CAR_ENOMEM
-               : car_socketio_read(car_buf_view(&pending->text), packet->attachments, &pending->packet);
+    return 0;
 }
 
 static int take_text(struct car_socketio_decoder *decoder, const struct car_socketio_limits *limits,
@@ -51,7 +78,23 @@ static int take_text(struct car_socketio_decoder *decoder, const struct car_sock
     }
     int err = car_socketio_read(text, limits->attachments, packet);
     *whole = !err && packet->attachments == 0;
-    return err || *whole ? err : keep(decoder, packet, text);
+    if (*whole || (err && err != CAR_EPROTO)) {
+        return err;
+    }
+    struct car_buf copy = CAR_BUF_INIT;
+    car_buf_span(&copy, text);
+    bool mended = err && !copy.failed && mend(&copy);
+    if (err && !mended) {
+        car_buf_free(&copy);
+        return err;
+    }
+    err = keep(decoder, limits, &copy, packet);
+    if (!err) {
+        packet->mended = mended;
+        decoder->pending->packet = *packet;
+        *whole = decoder->pending->whole = packet->attachments == 0;
+    }
+    return err;
 }
 
 static int take_binary(struct car_socketio_pending *pending, const struct car_socketio_limits *limits,

@@ -1,7 +1,7 @@
 #include "socketio_placeholders.h"
 
 /* What a member of an object is for. */
-enum member { OTHER, PLACEHOLDER, NUM };
+enum member { OTHER, PLACEHOLDER, NUM, UNKNOWN /* memory ran out */ };
 
 /* An array or object that is open. */
 struct level {
@@ -41,7 +41,10 @@ static enum member member_of(struct car_span literal) {
     struct car_buf decoded = CAR_BUF_INIT;
     struct car_span name = car_span_of(literal.ptr + 1, literal.len - 2);
     if (name.len && memchr(name.ptr, '\\', name.len)) {
-        (void)car_json_string_decode(literal, &decoded);
+        if (car_json_string_decode(literal, &decoded) != 0) {
+            car_buf_free(&decoded);
+            return UNKNOWN;
+        }
         name = car_buf_view(&decoded);
     }
     enum member member = car_span_eq(name, car_span_cstr(NAMES[PLACEHOLDER])) ? PLACEHOLDER
@@ -97,6 +100,7 @@ static bool step(struct walk *walk) {
     if (level && level->wants_name) {
         level->member = member_of(token);
         level->wants_name = false;
+        return level->member != UNKNOWN;
     } else if (level) {
         take_value(walk, level, token);
     }

@@ -155,6 +155,74 @@ def test_a_poller_that_goes_is_gone(server):
     refused_as(polling.request("GET"), 1)
 
 
+def begin_post(polling, body, cut):
+    """A POST whose head has arrived, and the first `cut` bytes of its body. The rest is for later."""
+    http = Http(polling.port)
+    whole = http.build("POST", polling.target(), body=body)
+    at = len(whole) - len(body) + cut
+    http.send(whole[:at])
+    time.sleep(0.2)
+    return http, whole[at:]
+
+
+@pytest.mark.parametrize("cut", [0, 5])
+def test_a_second_payload_ends_the_session(server, tenant, cut):
+    """A POST is outstanding from its head on: what comes meanwhile may not overtake it."""
+    polling = Polling(server.port, f"tenant={tenant}")
+    joined(polling)
+    waiting = polling.poll_later()
+    http, rest = begin_post(polling, b'421["post_event",{"message":"FIRST"}]', cut)
+    r = polling.request("POST", b'422["post_event",{"message":"SECOND"}]')
+    assert r.status == 400, r
+    assert waiting.response().body == b"1"
+    http.send(rest)
+    assert http.response("POST").status == 400
+    assert server.get("/events", tenant).json()["events"] == []
+    refused_as(polling.request("GET"), 1)
+
+
+def test_a_payload_that_comes_slowly_is_taken(server, tenant):
+    polling = Polling(server.port, f"tenant={tenant}")
+    joined(polling)
+    http, rest = begin_post(polling, b'421["post_event",{"message":"slow"}]', 9)
+    server.publish(tenant, "meanwhile")
+    assert created(polling, 1)[0]["message"] == "meanwhile"
+    for i in range(len(rest)):
+        http.send(rest[i : i + 1])
+    assert http.response("POST").body == b"ok"
+    assert {polling.next()[:2] for _ in range(2)} == {"42", "43"}
+    polling.send("3")
+
+
+def test_a_payload_that_breaks_off_ends_the_session(server, tenant):
+    polling = Polling(server.port, f"tenant={tenant}")
+    joined(polling)
+    http, _ = begin_post(polling, b'421["post_event",{"message":"half"}]', 9)
+    http.reset()
+    until(lambda: polling.request("POST", b"3").status == 400, "the session has ended")
+
+
+@pytest.mark.parametrize("packet", ["3", '421["post_event",{"message":"x"}]', '42["nothing"]'])
+def test_a_poller_that_never_polls_is_dropped(packet):
+    """However much it says: its pings have reached nobody."""
+    with Server("--ping-interval", "200ms", "--ping-timeout", "300ms", "--threads", "2") as s:
+        polling = Polling(s.port, f"tenant={s.tenant()}")
+        polling.send("40")
+        until(lambda: polling.request("POST", packet.encode()).status == 400, "it has been dropped", pause=0.05)
+        refused_as(polling.request("GET"), 1)
+
+
+def test_only_a_pong_answers_a_ping():
+    with Server("--ping-interval", "200ms", "--ping-timeout", "300ms") as s:
+        socket = Socket(s.port, f"tenant={s.tenant()}")
+        joined(socket)
+        assert socket.ws.recv()[1] == b"2"
+        with pytest.raises(Closed):
+            while True:
+                socket.send('42["replay",{}]')
+                socket.ws.recv()
+
+
 def test_upgrade(server, tenant):
     polling = Polling(server.port, f"tenant={tenant}")
     joined(polling)

@@ -2,6 +2,7 @@
 
 #include "carillon/base/buf.h"
 #include "carillon/proto/engineio.h"
+#include "carillon/proto/ws.h"
 #include "echo.h"
 
 static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
@@ -12,7 +13,7 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
     }
     car_engineio_write(&packet, CAR_ENGINEIO_MESSAGE, data);
     if (packet.failed) {
-        car_eio_fail(eio, "out of memory");
+        car_eio_fail(eio, CAR_WS_INTERNAL, "out of memory");
     } else {
         (void)car_eio_send(eio, NULL, car_buf_view(&packet));
     }

@@ -55,12 +55,27 @@ static void open_websocket(struct car_exchange *exchange, const struct car_http_
     }
 }
 
+/* What speaks Engine.IO at the path; NULL where nothing does. */
+static const struct car_eio_server *server_at(const struct echo_app *echo, struct car_span path) {
+    if (echo->has_engineio && car_span_eq(path, CAR_SPAN("/engine.io/"))) {
+        return &echo->engineio;
+    }
+    return echo->has_socketio && car_span_eq(path, CAR_SPAN("/socket.io/")) ? &echo->socketio : NULL;
+}
+
+static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
+    const struct car_eio_server *server = server_at(app, req->path);
+    (void)why;
+    if (server) {
+        car_eio_expect(server, exchange, req);
+    }
+    return 0;
+}
+
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
-    const struct echo_app *echo = app;
-    if (echo->has_engineio && car_span_eq(req->path, CAR_SPAN("/engine.io/"))) {
-        car_eio_request(&echo->engineio, exchange, req);
-    } else if (echo->has_socketio && car_span_eq(req->path, CAR_SPAN("/socket.io/"))) {
-        car_eio_request(&echo->socketio, exchange, req);
+    const struct car_eio_server *server = server_at(app, req->path);
+    if (server) {
+        car_eio_request(server, exchange, req);
     } else if (req->upgrade || car_http_header_has_token(req, "Upgrade", "websocket")) {
         open_websocket(exchange, req);
     } else if (car_span_eq(req->path, CAR_SPAN("/echo"))) {
@@ -75,4 +90,4 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     answer(exchange, status, car_span_cstr(why));
 }
 
-const struct car_http_app echo_http = {.request = on_request, .refuse = on_refuse};
+const struct car_http_app echo_http = {.begin = on_begin, .request = on_request, .refuse = on_refuse};

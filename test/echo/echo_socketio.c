@@ -5,6 +5,7 @@
 #include "carillon/base/crypto.h"
 #include "carillon/proto/engineio.h"
 #include "carillon/proto/socketio.h"
+#include "carillon/proto/ws.h"
 #include "carillon/runtime/worker.h"
 #include "echo.h"
 
@@ -49,7 +50,7 @@ static struct car_buf begin(enum car_socketio_type type, unsigned attachments, s
 
 static void send_packet(struct client *client, struct car_buf *out) {
     if (out->failed) {
-        car_eio_fail(&client->eio, "out of memory");
+        car_eio_fail(&client->eio, CAR_WS_INTERNAL, "out of memory");
     } else {
         (void)car_eio_send(&client->eio, NULL, car_buf_view(out));
     }
@@ -128,7 +129,7 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
     bool whole;
     send_auth(client); /* before any answer */
     if (car_socketio_decode(&client->decoder, &limits, binary, data, &packet, &whole) != 0) {
-        car_eio_fail(eio, "a malformed packet");
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a malformed packet");
         return;
     }
     size_t i = whole ? namespace_of(packet.nsp) : NAMESPACE_COUNT;
@@ -138,7 +139,7 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
     if (packet.type == CAR_SOCKETIO_CONNECT) {
         join(client, &packet);
     } else if (i == NAMESPACE_COUNT || !client->connected[i] || packet.type == CAR_SOCKETIO_CONNECT_ERROR) {
-        car_eio_fail(eio, "a packet for a namespace that is not connected");
+        car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a packet for a namespace that is not connected");
     } else if (packet.type == CAR_SOCKETIO_DISCONNECT) {
         client->connected[i] = false;
     } else if (packet.type == CAR_SOCKETIO_EVENT || packet.type == CAR_SOCKETIO_BINARY_EVENT) {

@@ -26,18 +26,24 @@ static atomic_uint answered;
 
 /* Workers. */
 
+static unsigned wanted_by(const struct car_http_request *req) {
+    return (unsigned)(req->path.ptr[1] - '0');
+}
+
+static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
+    (void)app;
+    (void)why;
+    if (wanted_by(req) != exchange->worker->id) {
+        atomic_fetch_add(&wrong, !car_exchange_move(exchange, req, workers[wanted_by(req)]));
+    }
+    return 0;
+}
+
 /* The body of the answer: who answers, and what was asked. */
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
-    unsigned wanted = (unsigned)(req->path.ptr[1] - '0');
-    if (wanted != exchange->worker->id) {
-        if (!car_exchange_move(exchange, req, workers[wanted])) {
-            atomic_fetch_add(&wrong, 1);
-            car_exchange_abort(exchange);
-        }
-        return;
-    }
     struct car_buf body = CAR_BUF_INIT;
+    atomic_fetch_add(&wrong, wanted_by(req) != exchange->worker->id);
     car_buf_u64(&body, exchange->worker->id);
     car_buf_char(&body, ' ');
     car_buf_span(&body, req->body);
@@ -52,7 +58,7 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     car_respond(exchange, &(struct car_response){.status = status});
 }
 
-static const struct car_http_app APP = {.request = on_request, .refuse = on_refuse};
+static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
 
 /* A socket for a worker. */
 struct arrival {

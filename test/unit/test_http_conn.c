@@ -21,8 +21,19 @@ static struct {
     int peer;
     struct car_exchange *held; /* where the application answers later */
     /* what it does with a request */
-    enum { ANSWER, HOLD, TURN_OVER, TURN_OVER_AND_CLOSE, ABORT } what;
+    enum {
+        ANSWER,
+        HOLD,
+        LISTEN,
+        LISTEN_AND_ANSWER,
+        LISTEN_EARLY,
+        LISTEN_FOR_REFUSAL,
+        TURN_OVER,
+        TURN_OVER_AND_CLOSE,
+        ABORT
+    } what;
     unsigned requests;
+    unsigned gone; /* how often it heard that the connection has gone */
     /* what the protocol that took over saw */
     char proto;
     size_t input_len;
@@ -58,6 +69,36 @@ static void answer(struct car_exchange *exchange) {
     car_exchange_finish(exchange, NULL, CAR_SPAN("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"), CAR_SPAN("ok"));
 }
 
+static void on_gone(struct car_exchange *exchange) {
+    CU_ASSERT_PTR_NULL(exchange->conn);
+    CU_ASSERT_PTR_EQUAL(exchange->holder, &t);
+    t.gone++;
+    if (t.what == LISTEN_AND_ANSWER) {
+        answer(exchange);
+    }
+}
+
+/* It never became whole. */
+static void on_refused(struct car_exchange *exchange) {
+    CU_ASSERT_PTR_NOT_NULL(exchange->conn);
+    CU_ASSERT_PTR_EQUAL(exchange->holder, &t);
+    t.gone++;
+}
+
+static int on_begin(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why) {
+    (void)app;
+    (void)req;
+    (void)why;
+    CU_ASSERT_PTR_NULL(exchange->gone); /* nothing is left of the one before */
+    CU_ASSERT_PTR_NULL(exchange->holder);
+    if (t.what == LISTEN_EARLY || t.what == LISTEN_FOR_REFUSAL) {
+        exchange->gone = t.what == LISTEN_EARLY ? on_gone : on_refused;
+        exchange->holder = &t;
+        t.held = exchange;
+    }
+    return 0;
+}
+
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
     (void)req;
@@ -65,6 +106,10 @@ static void on_request(void *app, struct car_exchange *exchange, const struct ca
     if (t.what == ANSWER) {
         answer(exchange);
     } else if (t.what == HOLD) {
+        t.held = exchange;
+    } else if (t.what == LISTEN || t.what == LISTEN_AND_ANSWER) {
+        exchange->gone = on_gone;
+        exchange->holder = &t;
         t.held = exchange;
     } else if (t.what == ABORT) {
         car_exchange_abort(exchange);
@@ -84,7 +129,7 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     answer(exchange);
 }
 
-static const struct car_http_app APP = {.request = on_request, .refuse = on_refuse};
+static const struct car_http_app APP = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
 
 static void turn(unsigned times) {
     while (times--) {
@@ -162,6 +207,84 @@ static void test_answer_after_the_end(void) {
     tear_down();
 }
 
+/* Whoever asked for it hears that the connection has gone, and ends the exchange later … */
+static void test_gone(void) {
+    set_up(LISTEN, GET);
+    CU_ASSERT_EQUAL(t.gone, 0);
+    car_net_abort(t.worker);
+    turn(3);
+    CU_ASSERT_EQUAL(t.gone, 1);
+    answer(t.held);
+    tear_down();
+    CU_ASSERT_EQUAL(t.gone, 1);
+}
+
+/* … or at once. */
+static void test_gone_and_answered(void) {
+    set_up(LISTEN_AND_ANSWER, GET);
+    car_net_abort(t.worker);
+    turn(3);
+    CU_ASSERT_EQUAL(t.gone, 1);
+    tear_down();
+    CU_ASSERT_EQUAL(t.gone, 1);
+}
+
+#define HALF "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal"
+
+/* Its body breaks off. */
+static void test_gone_early(void) {
+    set_up(LISTEN_EARLY, HALF);
+    CU_ASSERT_EQUAL(t.gone, 0);
+    shutdown(t.peer, SHUT_WR);
+    turn(3);
+    CU_ASSERT_EQUAL(t.gone, 1);
+    CU_ASSERT_EQUAL(t.requests, 0);
+    answer(t.held);
+    tear_down();
+    CU_ASSERT_EQUAL(t.gone, 1);
+}
+
+/* Its body is none. */
+static void test_refused_early(void) {
+    set_up(LISTEN_FOR_REFUSAL, HALF);
+    CU_ASSERT_EQUAL(send(t.peer, "fnonsense", 9, MSG_NOSIGNAL), 9);
+    turn(3);
+    CU_ASSERT_EQUAL(t.gone, 1);
+    CU_ASSERT_EQUAL(t.requests, 0);
+    tear_down();
+    CU_ASSERT_EQUAL(t.gone, 1);
+}
+
+/* Who is answered has not gone, and the next request begins without what was set for it. */
+static void test_not_gone(void) {
+    set_up(LISTEN, GET GET);
+    answer(t.held);
+    t.what = ANSWER;
+    turn(3);
+    CU_ASSERT_EQUAL(t.requests, 2);
+    CU_ASSERT_EQUAL(count_answers(), 2);
+    tear_down();
+    CU_ASSERT_EQUAL(t.gone, 0);
+}
+
+/* A peer that closes its side is still answered, but for answers that may take long. */
+static void test_half_closed(void) {
+    set_up(HOLD, GET);
+    shutdown(t.peer, SHUT_WR);
+    turn(3);
+    CU_ASSERT_PTR_NOT_NULL(t.held->conn);
+    answer(t.held);
+    turn(3);
+    CU_ASSERT_EQUAL(count_answers(), 1);
+    tear_down();
+    set_up(LISTEN, GET);
+    shutdown(t.peer, SHUT_WR);
+    turn(3);
+    CU_ASSERT_EQUAL(t.gone, 1);
+    answer(t.held);
+    tear_down();
+}
+
 static void test_abort(void) {
     set_up(ABORT, GET GET);
     CU_ASSERT_EQUAL(t.requests, 1);
@@ -191,6 +314,12 @@ static const struct car_test TESTS[] = {
     {"a request that came along", test_request_at_once},
     {"answered later", test_answer_later},
     {"answered after the end", test_answer_after_the_end},
+    {"gone", test_gone},
+    {"gone, and answered at once", test_gone_and_answered},
+    {"gone before it was whole", test_gone_early},
+    {"refused before it was whole", test_refused_early},
+    {"answered, and not gone", test_not_gone},
+    {"a peer that has closed its side", test_half_closed},
     {"aborted", test_abort},
     {"turned over", test_turned_over},
     {"turned over and closed", test_turned_over_and_closed},

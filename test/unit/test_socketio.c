@@ -283,6 +283,47 @@ static void test_decoder_refuses(void) {
     }
 }
 
+/* Escapes that are half of a pair become U+FFFD, and the packet says so; nothing else is mended. */
+static void test_mended(void) {
+    static const struct {
+        const char *text, *data; /* NULL: refused */
+    } ROWS[] = {
+        {"2[\"x\",\"a\\ud83d\"]", "[\"x\",\"a\\ufffd\"]"},
+        {"2[\"x\",\"\\uDC00\"]", "[\"x\",\"\\ufffd\"]"},
+        {"2/n,7[\"x\",\"\\udbff\\udbff\\udfff\\udfff\"]", "[\"x\",\"\\ufffd\\udbff\\udfff\\ufffd\"]"},
+        {"2[\"x\",\"\\\\\\ud83dx\",\"\\\\ud83d\"]", "[\"x\",\"\\\\\\ufffdx\",\"\\\\ud83d\"]"},
+        {"3[\"\\ud800\\n\\udc00\"]", "[\"\\ufffd\\n\\ufffd\"]"},
+        {"0{\"\\ud800\":1}", "{\"\\ufffd\":1}"},
+        {"50-[\"\\ud83d\"]", "[\"\\ufffd\"]"},
+        {"2[\"x\",\"\\ud83\"]", NULL},
+        {"2[\"x\",\"\\ud83d\"", NULL},
+        {"2[\"x\",\"\\ud83d\\", NULL},
+        {"2[\"x\",\\ud83d]", NULL},
+        {"2{\"x\":\"\\ud83d\"}", NULL},
+        {"1[\"\\ud83d\"]", NULL},
+    };
+    struct car_socketio_decoder decoder = {0};
+    struct car_socketio_packet packet;
+    bool whole;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        int err = feed(&decoder, false, ROWS[i].text, &packet, &whole);
+        CU_ASSERT_EQUAL(err, ROWS[i].data ? 0 : CAR_EPROTO);
+        CU_ASSERT_EQUAL(whole, ROWS[i].data != NULL);
+        CU_ASSERT(!whole || (packet.mended && same(packet.data.raw, ROWS[i].data)));
+        CU_ASSERT(whole || decoder.pending == NULL);
+    }
+    CU_ASSERT(feed(&decoder, false, "2/n,7[\"\\ud83d\"]", &packet, &whole) == 0 && whole && packet.id == 7);
+    CU_ASSERT(same(packet.nsp, "/n"));
+    CU_ASSERT(feed(&decoder, false, "51-[\"\\ud83d\",{\"_placeholder\":true,\"num\":0}]", &packet, &whole) == 0);
+    CU_ASSERT(!whole && feed(&decoder, true, "a", &packet, &whole) == 0 && whole && packet.mended);
+    CU_ASSERT(same(car_socketio_attachment(&decoder, 0), "a"));
+    CU_ASSERT_EQUAL(feed(&decoder, false, "51-[\"\\ud83d\",{\"_placeholder\":true,\"num\":1}]", &packet, &whole),
+                    CAR_EPROTO);
+    CU_ASSERT_PTR_NULL(decoder.pending);
+    CU_ASSERT(feed(&decoder, false, "2[\"\\ud83d\\ude00\"]", &packet, &whole) == 0 && !packet.mended);
+    CU_ASSERT_PTR_NULL(decoder.pending);
+}
+
 /* Cut off at any message, a stream leaves no memory behind: the leak checker looks on. */
 static void test_cut_off(void) {
     static const char *const STREAM[] = {"2[\"x\"]", TWO, "#a", "#b", "3[1]", TWO, "#c"};
@@ -307,6 +348,7 @@ static const struct car_test TESTS[] = {
     {"attachments", test_decoder},
     {"placeholders", test_placeholders},
     {"attachments, unsound", test_decoder_refuses},
+    {"mended", test_mended},
     {"cut off between messages", test_cut_off},
 };
 

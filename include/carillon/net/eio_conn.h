@@ -70,14 +70,21 @@ struct car_eio {
     uint64_t connect_by;  /* UINT64_MAX once the peer has said what it wants */
     uint8_t key[16];      /* the secret part of its id */
     bool awaiting_pong : 1;
+    bool ping_unread : 1;   /* the ping waits for a poll to take it along */
     bool awaiting_room : 1; /* somebody waits for `drained` */
     bool closing : 1;       /* nothing more is taken for output */
     bool over : 1;          /* `ended` comes */
     bool ended_by_peer : 1; /* it has said so itself */
 };
 
-/* Answers a request to the server's path, whatever it is: opens a session, polls, takes a payload, upgrades, or refuses
- * (with the reference's codes). The caller has judged the Origin. Ends the exchange, now or later. */
+/* The headers of a request to the server's path are in: moves it to the worker that has its session (see
+ * car_exchange_move), or tells the session of a payload that is on its way. The caller has judged the Origin. Only from
+ * within `begin`. */
+void car_eio_expect(const struct car_eio_server *server, struct car_exchange *exchange,
+                    const struct car_http_request *req);
+
+/* Answers a request that car_eio_expect was told of, whatever it is: opens a session, polls, takes a payload, upgrades,
+ * or refuses (with the reference's codes). Ends the exchange, now or later. */
 void car_eio_request(const struct car_eio_server *server, struct car_exchange *exchange,
                      const struct car_http_request *req);
 
@@ -110,8 +117,8 @@ void car_eio_close(struct car_eio *eio, unsigned code, const char *reason);
 /* As car_eio_close with 1001, and the time after which the client shall come back. */
 void car_eio_go_away(struct car_eio *eio);
 
-/* The peer broke the protocol: the session ends at once. */
-void car_eio_fail(struct car_eio *eio, const char *why);
+/* The peer broke the protocol, as `code` says to a WebSocket: the session ends at once. */
+void car_eio_fail(struct car_eio *eio, unsigned code, const char *why);
 
 /* Has all sessions of a worker take their leave; ends them as they are. */
 void car_eio_leave_all(struct car_worker *worker);

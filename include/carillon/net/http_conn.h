@@ -31,8 +31,10 @@ struct car_exchange {
     bool answered;
     bool http10;
     bool draining; /* the server was going away already when the request began */
-    /* Set by who answers later and wants to know: the connection has gone before the answer, `conn` is NULL. The
-     * exchange is still theirs to end, at once or later. A peer that closes its side is then gone as well. */
+    /* Set, in `begin` or `request`, by who wants to know of its end without their answer. The connection has gone, and
+     * `conn` is NULL: the exchange is still theirs to end, at once or later. A peer that closes its side is then gone
+     * as well. Or the request never became whole, and is refused next: `conn` is not NULL, and the exchange is no
+     * longer theirs. */
     void (*gone)(struct car_exchange *exchange);
     void *holder;           /* theirs */
     struct car_buf headers; /* header lines that go with every answer of this exchange */
@@ -41,7 +43,8 @@ struct car_exchange {
 
 /* Who answers. On the connection's worker. */
 struct car_http_app {
-    /* The headers of a request are in: fill request_id and headers. `req` lives for the call. 0; or, where the client
+    /* The headers of a request are in: fill request_id and headers, or move the connection to another worker
+     * (car_exchange_move; the exchange is gone then). `req` lives for the call. 0; or, where the client
      * waits for leave to send the body (req->expect_continue), the status that the request gets whatever the body is,
      * and a static reason (RFC 9110, section 10.1.1): then comes `refuse`. May be NULL. */
     int (*begin)(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why);
@@ -71,10 +74,10 @@ void car_exchange_abort(struct car_exchange *exchange);
 struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto);
 
 /*
- * Moves the connection to another worker, where the request begins anew, as though it had just arrived there; `begin`
- * and `request` are called again. Ends the exchange here. What waits to be written goes out first. Only from within
- * `request`. false where `to` is the exchange's own worker, the connection has gone, or memory ran out: then nothing
- * has happened.
+ * Moves the connection to another worker, where the request begins anew, as though it had just arrived there: `begin`
+ * is called again. Ends the exchange here. What waits to be written goes out first. Only from within `begin`. false
+ * where `to` is the exchange's own worker, the connection is to be turned away, or memory ran out: then nothing has
+ * happened.
  */
 bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to);
 

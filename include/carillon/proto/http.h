@@ -127,12 +127,15 @@ struct car_http_limits {
     size_t body_bytes;   /* content, de-chunked; default 1 MiB */
 };
 
+#define CAR_HTTP_LEAVE (-1)
+
 /* Neither may free the parser, nor feed it. */
 struct car_http_callbacks {
     /* The headers are whole and sound, the body is not read yet (it may have arrived in part). 0 goes on; a status (4xx
-     * or 5xx) refuses: feed returns it. Called for every request, and also just before a Content-Length over the limit
-     * is refused with 413, so that the answer to it can carry what the request asks for (expect_continue is then
-     * false). May be NULL. */
+     * or 5xx) refuses: feed returns it. CAR_HTTP_LEAVE: somebody else reads this request and all that follows; feed
+     * returns 0 with *consumed just behind the head, and the parser takes nothing more. Called for every request, and
+     * also just before a Content-Length over the limit is refused with 413, so that the answer to it can carry what the
+     * request asks for (expect_continue is then false). May be NULL. */
     int (*on_headers)(void *user, const struct car_http_request *req);
     /* The request is whole. true goes on to a pipelined next one at once; false stops right after this message: feed
      * returns 0 with *consumed there. The parser can be fed on later with what is left. */
@@ -172,9 +175,10 @@ enum car_http_stage {
 };
 enum car_http_stage car_http_parser_stage(const struct car_http_parser *parser);
 
-/* Appends the request as it may stand on the wire: the same to a parser as what it was read from, with its body in one
- * piece and without Expect. Its head is not longer than what was read. */
-void car_http_request_write(struct car_buf *out, const struct car_http_request *req);
+/* Appends the request's head as it may stand on the wire: the same to a parser as what it was read from, and not
+ * longer.
+ */
+void car_http_head_write(struct car_buf *out, const struct car_http_request *req);
 
 /* The reason phrase of a status ("Not Found"); "Unknown" for one that has none here. */
 const char *car_http_status_text(int status);

@@ -35,6 +35,7 @@ struct car_socketio_packet {
     bool has_id;
     uint64_t id;                /* at most CAR_SOCKETIO_ID_MAX */
     unsigned attachments;       /* that belong to it: of BINARY_EVENT and BINARY_ACK only */
+    bool mended;                /* see car_socketio_decode */
     struct car_json_value data; /* validated; ABSENT where there is none */
 };
 
@@ -67,7 +68,7 @@ struct car_socketio_limits {
 struct car_socketio_pending;
 
 /* Puts packets together with their attachments. Zero-initialised is empty; holds memory only for a packet that has
- * attachments, until the call after the last of them. */
+ * attachments, until the call after the last of them, or was mended. */
 struct car_socketio_decoder {
     struct car_socketio_pending *pending;
 };
@@ -76,6 +77,10 @@ struct car_socketio_decoder {
  * Takes one Engine.IO message. 0; where a packet is whole with it, *whole is true and *packet that packet: its spans
  * live as long as `message`, or, where it has attachments, until the next call, as these do. Placeholders
  * ({"_placeholder":true,"num":N}) that name no attachment make a packet unsound.
+ *
+ * JavaScript writes a string that was cut within a character as an escape that stands for nothing ("\\ud83d" alone).
+ * Where nothing else is wrong, packet->mended is true, and U+FFFD stands in the place of each; its spans then live
+ * until the next call.
  *
  * CAR_EPROTO: as car_socketio_read, text where an attachment is due, binary where none is, an unsound placeholder, one
  * nested deeper than 256 levels where there are attachments;
