@@ -78,7 +78,7 @@ static int take_text(struct car_socketio_decoder *decoder, const struct car_sock
     }
     int err = car_socketio_read(text, limits->attachments, packet);
     *whole = !err && packet->attachments == 0;
-    if (*whole || (err && err != CAR_EPROTO)) {
+    if (*whole || text.len == 0 || (err && err != CAR_EPROTO)) {
         return err;
     }
     struct car_buf copy = CAR_BUF_INIT;

@@ -301,6 +301,7 @@ static void test_mended(void) {
         {"2[\"x\",\\ud83d]", NULL},
         {"2{\"x\":\"\\ud83d\"}", NULL},
         {"1[\"\\ud83d\"]", NULL},
+        {"", NULL},
     };
     struct car_socketio_decoder decoder = {0};
     struct car_socketio_packet packet;
