@@ -8,6 +8,7 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/config.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/log.h"
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
@@ -93,6 +94,10 @@ void car_livez(struct car_call *call) {
 void car_readyz(struct car_call *call) {
     if (atomic_load_explicit(&call->api->net->draining, memory_order_relaxed)) {
         car_respond_problem(call->exchange, 503, "draining", NULL, NULL);
+        return;
+    }
+    if (atomic_load_explicit(&call->api->feed->log->failing, memory_order_relaxed)) {
+        car_respond_problem(call->exchange, 503, "the store takes nothing", NULL, NULL);
         return;
     }
     car_respond_json(call->exchange, 200, json_pack("{s:s}", "status", "ready"));

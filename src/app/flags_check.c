@@ -130,8 +130,8 @@ const char *car_flags_check_store(char *value) {
     if (strcmp(value, "memory:") == 0) {
         return NULL;
     }
-    if (strncasecmp(value, "sqlite:", 7) == 0) {
-        return "names an SQLite store, which is not available in this version";
+    if (strncmp(value, "sqlite:", 7) == 0) {
+        return value[7] ? NULL : "names no file";
     }
     if (strncasecmp(value, "postgres:", 9) == 0 || strncasecmp(value, "postgresql:", 11) == 0) {
         return "names a PostgreSQL store, which is not available in this version";

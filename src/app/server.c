@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "carillon/api/api.h"
@@ -21,9 +22,11 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/memory.h"
+#include "carillon/store/sqlite.h"
 
 #define DRAIN_LOOK_MS 20
 #define HEAP_STEP     (1 << 20)
+#define SQLITE        "sqlite:"
 
 /* The whole process. The thread that runs it is the listener's. */
 struct server {
@@ -41,6 +44,7 @@ struct server {
     uint64_t drain_deadline;
     bool draining;
     bool aborted;
+    bool told;                                 /* what is wrong */
     struct car_note *abort_notes, *stop_notes; /* one a worker each: the first may still be on its way */
 };
 
@@ -138,6 +142,25 @@ static int add_tenants(struct server *server) {
     return 0;
 }
 
+/* What is wrong is told here. */
+static int open_log(struct server *server) {
+    const struct car_config *config = server->config;
+    char why[400] = "";
+    if (strncmp(config->store, SQLITE, strlen(SQLITE)) != 0) {
+        server->feed.log = car_log_memory(&server->feed);
+        return server->feed.log ? 0 : CAR_ENOMEM;
+    }
+    const struct car_sqlite_config sqlite = {.path = config->store + strlen(SQLITE),
+                                             .relaxed = config->durability == CAR_DURABILITY_RELAXED};
+    int err =
+        car_log_sqlite(&server->feed, server->reclaim, server->reader, &sqlite, &server->feed.log, why, sizeof why);
+    if (err) {
+        fprintf(stderr, "carillon: %s\n", why);
+        server->told = true;
+    }
+    return err;
+}
+
 static int open_feed(struct server *server) {
     server->reclaim = car_reclaim_new();
     server->reader = server->reclaim ? car_reader_open(server->reclaim) : NULL;
@@ -145,11 +168,11 @@ static int open_feed(struct server *server) {
     server->feed.keep = server->config->buffer_size;
     car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
     server->feed.named_head = car_buf_view(&server->named_head);
-    server->feed.log = car_log_memory(&server->feed);
-    if (server->named_head.failed || !server->reader || !server->feed.registry || !server->feed.log) {
+    if (server->named_head.failed || !server->reader || !server->feed.registry) {
         return CAR_ENOMEM;
     }
-    return add_tenants(server);
+    int err = open_log(server);
+    return err ? err : add_tenants(server);
 }
 
 static void fill_net(struct server *server) {
@@ -236,6 +259,9 @@ static void close_all(struct server *server) {
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         car_worker_join(server->workers[i]);
     }
+    if (server->feed.log) {
+        server->feed.log->ops->close(&server->feed.log); /* its thread posts to the workers */
+    }
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         struct car_worker *worker = server->workers[i];
         car_net_detach(worker);
@@ -250,9 +276,6 @@ static void close_all(struct server *server) {
     }
     if (server->feed.registry) {
         car_registry_free(&server->feed.registry);
-    }
-    if (server->feed.log) {
-        server->feed.log->ops->close(&server->feed.log);
     }
     if (server->reclaim) {
         car_reclaim_free(&server->reclaim);
@@ -296,7 +319,7 @@ static int set_up(struct server *server, const char *version) {
     fill_net(server);
     fill_api(server, version);
     err = err ? err : open_workers(server);
-    if (err) {
+    if (err && !server->told) {
         die("cannot start", err);
     }
     return err ? err : open_listener(server);
@@ -305,6 +328,7 @@ static int set_up(struct server *server, const char *version) {
 int car_server_run(const struct car_config *config, const char *version) {
     struct server server = {.config = config};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is the store's to report */
     set_up_heap();
     raise_descriptor_limit();
     car_log_setup(config->log_format, config->log_level);

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "carillon/base/clock.h"
+#include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
@@ -130,31 +131,36 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
     return n;
 }
 
-/* Numbers the batch and stores it in the history; `events` gets those that made it. */
-static size_t number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader,
-                     struct car_event **events) {
+int car_drain_number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader) {
     int64_t now = car_clock_wall_ms();
     uint64_t seq = car_history_newest(&tenant->history);
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct car_event *event = batch[i]->event;
-        car_event_seal(event, seq + 1, now);
-        batch[i]->status = car_history_append(&tenant->history, reader, event);
-        if (batch[i]->status == 0) {
-            events[n++] = car_event_ref(event); /* the history has taken the publisher's reference */
-            seq++;
-        }
+    if (car_history_reserve(&tenant->history, reader, count) != 0) {
+        return CAR_ENOMEM;
     }
-    car_rate_add(&tenant->rate, now, (unsigned)n);
-    return n;
+    for (size_t i = 0; i < count; i++) {
+        car_event_seal(batch[i]->event, ++seq, now);
+    }
+    return 0;
 }
 
-void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
-                    struct car_reader *reader, struct car_worker *self) {
+void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self) {
+    for (size_t i = 0; i < count; i++) {
+        batch[i]->status = status;
+        answer(batch[i], self);
+    }
+}
+
+void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                       struct car_reader *reader, struct car_worker *self) {
     struct car_event *events[CAR_DRAIN_BATCH];
-    size_t n = number(tenant, batch, count, reader, events);
+    for (size_t i = 0; i < count; i++) {
+        events[i] = batch[i]->event;
+        batch[i]->status = car_history_append(&tenant->history, reader, car_event_ref(events[i]));
+        assert(batch[i]->status == 0); /* there is room for it since it was numbered */
+    }
+    car_rate_add(&tenant->rate, events[0]->wall_ms, (unsigned)count);
     car_reader_enter(reader); /* a full fence: see car_lane_get */
-    struct car_lane *own = car_lanes_put(tenant, feed->worker_count, events, n, self);
+    struct car_lane *own = car_lanes_put(tenant, feed->worker_count, events, count, self);
     tenant->floor = car_lanes_floor(tenant, feed->worker_count, car_history_newest(&tenant->history));
     car_reader_leave(reader);
     trim(feed, tenant, reader);
@@ -165,4 +171,19 @@ void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car
     if (own) {
         car_lane_wake(own);
     }
+}
+
+void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                    struct car_reader *reader, struct car_worker *self) {
+    int err = car_drain_number(tenant, batch, count, reader);
+    if (err) {
+        car_drain_refuse(batch, count, err, self);
+    } else {
+        car_drain_publish(feed, tenant, batch, count, reader, self);
+    }
+}
+
+struct car_drain_seat *car_drain_seat(struct car_tenant *tenant) {
+    tenant->seat.tenant = tenant;
+    return &tenant->seat;
 }

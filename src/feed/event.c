@@ -18,6 +18,7 @@
 #define TIMESTAMP      ",\"timestamp\":\""
 #define FOOT           "\"}"
 #define LIT(s)         (sizeof(s) - 1)
+#define FOOT_LEN       (LIT(TIMESTAMP) + CAR_RFC3339_LEN + LIT(FOOT))
 
 static bool alnum(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -79,10 +80,10 @@ static size_t tail_len_max(const struct car_draft *draft, struct car_span author
     return len + (author.len ? LIT(AUTHOR) + author.len : 0);
 }
 
-static struct car_event *build(const struct car_tenant *tenant, const struct car_draft *draft, struct car_span author) {
+/* An event with its text up to `tail`, and room for at most so many characters behind it. */
+static struct car_event *begin(const struct car_tenant *tenant, const struct car_uuid *uuid, size_t tail_len) {
     struct car_span id = car_tenant_id(tenant);
-    size_t size = head_len(id) + SEQ_DIGITS_MAX + tail_len_max(draft, author);
-    size += sizeof(struct car_event);
+    size_t size = sizeof(struct car_event) + head_len(id) + SEQ_DIGITS_MAX + tail_len;
     struct car_event *event = size <= UINT32_MAX ? car_block_new(size) : NULL;
     if (!event) {
         return NULL;
@@ -93,15 +94,47 @@ static struct car_event *build(const struct car_tenant *tenant, const struct car
     event->wall_ms = 0;
     atomic_init(&event->refs, 1);
     event->start = 0;
-    struct car_uuid uuid;
-    car_uuid_make(&uuid);
     char *at = PUT(event->text, HEAD);
-    car_uuid_write(&uuid, at);
+    car_uuid_write(uuid, at);
     at = PUT(at + CAR_UUID_TEXT, TENANT);
     at = put(at, id.ptr, id.len);
     at = PUT(at, SEQ) + SEQ_DIGITS_MAX;
     event->tail = (uint32_t)(at - event->text);
-    event->end = (uint32_t)(put_tail(event, at, draft, author) - event->text);
+    return event;
+}
+
+static struct car_event *build(const struct car_tenant *tenant, const struct car_draft *draft, struct car_span author) {
+    struct car_uuid uuid;
+    car_uuid_make(&uuid);
+    struct car_event *event = begin(tenant, &uuid, tail_len_max(draft, author));
+    if (event) {
+        event->end = (uint32_t)(put_tail(event, event->text + event->tail, draft, author) - event->text);
+    }
+    return event;
+}
+
+void car_event_row(const struct car_event *event, struct car_event_row *row) {
+    uint32_t content = event->type_at + event->type_len + 1u; /* behind the quote */
+    row->seq = event->seq;
+    row->wall_ms = event->wall_ms;
+    (void)car_uuid_read(car_event_id(event), &row->id);
+    row->type = car_event_type(event);
+    row->content = car_span_of(event->text + content, event->end - FOOT_LEN - content);
+}
+
+struct car_event *car_event_restore(const struct car_tenant *tenant, const struct car_event_row *row) {
+    struct car_event *event = begin(tenant, &row->id, LIT(TYPE) + row->type.len + 1 + row->content.len + FOOT_LEN);
+    if (event) {
+        char *at = PUT(event->text + event->tail, TYPE);
+        event->type_at = (uint16_t)(at - event->text);
+        event->type_len = (uint8_t)row->type.len;
+        at = put(at, row->type.ptr, row->type.len);
+        *at++ = '"';
+        at = put(at, row->content.ptr, row->content.len);
+        at = PUT(at, TIMESTAMP) + CAR_RFC3339_LEN;
+        event->end = (uint32_t)(PUT(at, FOOT) - event->text);
+        car_event_seal(event, row->seq, row->wall_ms);
+    }
     return event;
 }
 

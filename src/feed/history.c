@@ -52,19 +52,24 @@ void car_history_free(struct car_history *history) {
     car_history_init(history, newest);
 }
 
-/* Room for one more event: slots twice as many where all are taken. Readers of the old ones go on: what they hold stays
- * right until it is retired, and nothing more is written into them. */
+/* Slots that hold what is kept and all up to `seq`: twice as many, or more, where they do not yet. Readers of the old
+ * ones go on: what they hold stays right until it is retired, and nothing more is written into them. */
 static struct car_history_slots *room_for(struct car_history *history, struct car_reader *reader, uint64_t seq) {
     struct car_history_slots *slots = atomic_load_explicit(&history->slots, memory_order_relaxed);
     uint64_t oldest = car_history_oldest(history);
     if (slots && seq - oldest <= slots->mask) {
         return slots;
     }
-    struct car_history_slots *wider = slots_new(slots ? (slots->mask + 1) * 2 : SLOTS_MIN);
+    uint64_t newest = car_history_newest(history);
+    uint64_t size = slots ? (slots->mask + 1) * 2 : SLOTS_MIN;
+    while (seq - oldest >= size) {
+        size *= 2;
+    }
+    struct car_history_slots *wider = slots_new(size);
     if (!wider) {
         return NULL;
     }
-    for (uint64_t i = oldest; slots && i < seq; i++) {
+    for (uint64_t i = oldest; slots && i <= newest; i++) {
         struct car_event *event = atomic_load_explicit(&slots->at[i & slots->mask], memory_order_relaxed);
         atomic_store_explicit(&wider->at[i & wider->mask], event, memory_order_relaxed);
     }
@@ -73,6 +78,10 @@ static struct car_history_slots *room_for(struct car_history *history, struct ca
         car_reader_retire(reader, &slots->retired, slots_retired);
     }
     return wider;
+}
+
+int car_history_reserve(struct car_history *history, struct car_reader *reader, size_t count) {
+    return count == 0 || room_for(history, reader, car_history_newest(history) + count) ? 0 : CAR_ENOMEM;
 }
 
 int car_history_append(struct car_history *history, struct car_reader *reader, struct car_event *event) {

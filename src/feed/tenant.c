@@ -77,6 +77,15 @@ unsigned car_tenant_connections(const struct car_tenant *tenant) {
     return atomic_load_explicit(&tenant->connections, memory_order_relaxed);
 }
 
+void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, int64_t created_ms) {
+    car_history_init(&tenant->history, newest);
+    tenant->created_ms = created_ms;
+}
+
+int car_tenant_restore_event(struct car_tenant *tenant, struct car_reader *reader, struct car_event *event) {
+    return car_history_append(&tenant->history, reader, event);
+}
+
 double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms) {
     return car_rate_per_second(&tenant->rate, now_ms);
 }

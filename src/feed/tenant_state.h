@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "carillon/feed/drain.h"
 #include "carillon/feed/history.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/task.h"
@@ -52,8 +53,13 @@ struct car_tenant {
     int64_t created_ms; /* never changes */
 
     /* the drainer's */
-    struct car_task drain_task; /* where it yields to its loop */
-    struct car_worker *drain_worker;
+    union {
+        struct {                        /* of a log that drains where it is called */
+            struct car_task drain_task; /* where it yields to its loop */
+            struct car_worker *drain_worker;
+        };
+        struct car_drain_seat seat; /* of one that has a thread of its own */
+    };
 };
 
 #endif

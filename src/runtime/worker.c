@@ -96,7 +96,7 @@ static void worker_main(void *arg) {
     self = worker;
     char name[16];
     snprintf(name, sizeof name, "worker-%u", worker->id);
-    pthread_setname_np(pthread_self(), name);
+    pthread_setname_np(pthread_self(), worker->name ? worker->name : name);
     uv_run(&worker->loop, UV_RUN_DEFAULT);
     car_block_drop_kept();
     self = NULL;

@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 #include <zlib.h>
 
@@ -16,6 +17,7 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/memory.h"
+#include "carillon/store/sqlite.h"
 
 #define TENANTS_MAX    4096
 #define SETTLE_MAX     100000
@@ -40,7 +42,8 @@ static void must(bool ok, const char *what) {
 
 /* The feed and its workers. */
 
-void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
+/* All but the log. */
+static void open_without_log(struct feed_fixture *f, unsigned workers, uint32_t keep) {
     *f = (struct feed_fixture){0};
     must(workers <= FEED_WORKERS_MAX, "too many workers");
     f->reclaim = car_reclaim_new();
@@ -48,14 +51,26 @@ void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
     f->feed.registry = car_registry_new(TENANTS_MAX);
     f->feed.keep = keep;
     f->feed.named_head = CAR_SPAN(SIO_NAMED);
-    f->feed.log = car_log_memory(&f->feed);
-    must(f->reader && f->feed.registry && f->feed.log, "no memory");
+    must(f->reader && f->feed.registry, "no memory");
     f->feed.workers = f->workers;
     f->feed.worker_count = workers;
     for (unsigned i = 0; i < workers; i++) {
         must(car_worker_open(&f->workers[i], i, f->reclaim) == 0, "car_worker_open");
         must(car_feed_attach(&f->feed, f->workers[i]) == 0, "car_feed_attach");
     }
+}
+
+void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
+    open_without_log(f, workers, keep);
+    f->feed.log = car_log_memory(&f->feed);
+    must(f->feed.log != NULL, "no memory");
+}
+
+void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed) {
+    char why[400];
+    const struct car_sqlite_config config = {.path = path, .relaxed = relaxed};
+    open_without_log(f, workers, keep);
+    must(car_log_sqlite(&f->feed, f->reclaim, f->reader, &config, &f->feed.log, why, sizeof why) == 0, why);
 }
 
 static void stop(struct car_worker *worker, void *arg) {
@@ -88,13 +103,13 @@ void feed_close(struct feed_fixture *f) {
     for (unsigned i = 0; i < f->feed.worker_count; i++) {
         car_worker_join(f->workers[i]);
     }
+    f->feed.log->ops->close(&f->feed.log);
     for (unsigned i = 0; i < f->feed.worker_count; i++) {
         car_feed_detach(f->workers[i]);
         car_worker_close(&f->workers[i]);
     }
     car_reader_close(&f->reader);
     car_registry_free(&f->feed.registry);
-    f->feed.log->ops->close(&f->feed.log);
     car_reclaim_free(&f->reclaim);
 }
 
@@ -102,6 +117,17 @@ struct car_tenant *feed_tenant(struct feed_fixture *f, const char *id) {
     struct car_tenant *tenant = NULL;
     must(car_registry_add(f->feed.registry, f->reader, car_span_cstr(id), &tenant) == 0, "car_registry_add");
     return tenant;
+}
+
+struct car_tenant *feed_tenant_find(struct feed_fixture *f, const char *id) {
+    return car_registry_find(f->feed.registry, f->reader, car_span_cstr(id));
+}
+
+void feed_wait_answers(struct feed_fixture *f, unsigned long count) {
+    for (unsigned i = 0; atomic_load(&f->answered) + atomic_load(&f->failed) < count; i++) {
+        must(i < 60000, "no answers come");
+        usleep(1000);
+    }
 }
 
 void feed_turn(struct feed_fixture *f, unsigned worker) {

@@ -21,7 +21,7 @@ struct car_reclaim;
 struct car_tenant;
 struct car_worker;
 
-/* A feed with the log in memory and some workers, whose loops are either turned by hand, all on the calling thread, or
+/* A feed with a log and some workers, whose loops are either turned by hand, all on the calling thread, or
  * run by threads of their own. */
 
 #define FEED_WORKERS_MAX 8
@@ -37,7 +37,17 @@ struct feed_fixture {
     atomic_ulong astray; /* answers on another thread than the publisher's */
 };
 
+/* With the log in memory. */
 void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep);
+
+/* With the log in an SQLite database. Only for threads that run (feed_start): the log has one of its own. */
+void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed);
+
+/* The tenant of that name; NULL where there is none. */
+struct car_tenant *feed_tenant_find(struct feed_fixture *f, const char *id);
+
+/* Waits until so many publishers have their answer. Only where threads run. */
+void feed_wait_answers(struct feed_fixture *f, unsigned long count);
 
 /* Ends the threads, where there are any. All sessions have left. */
 void feed_close(struct feed_fixture *f);

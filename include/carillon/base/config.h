@@ -41,7 +41,7 @@ struct car_config {
     struct car_strings cors_origins; /* "*", or lower-case scheme://host[:port] without the scheme's default port */
 
     /* Events. */
-    char *store; /* "memory:" */
+    char *store; /* "memory:", "sqlite:" and a path */
     enum car_durability durability;
     uint32_t buffer_size;       /* events kept in memory for each tenant, at least 1 */
     uint32_t max_message_chars; /* characters (code points), at least 1 */

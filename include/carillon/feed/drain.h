@@ -4,7 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "carillon/runtime/mailbox.h"
+
 struct car_feed;
+struct car_log;
 struct car_publish;
 struct car_reader;
 struct car_tenant;
@@ -30,14 +33,37 @@ bool car_drain_claim(struct car_tenant *tenant);
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
                       struct car_publish **batch, size_t max);
 
-/* Numbers what was taken, in order, stores it in the history, wakes the lanes, answers the publishers. `reader` is the
- * calling thread's, `self` its worker, NULL where it is none. */
+/* Gives what was taken its seqs and its time, in order, behind what the history has. Nobody sees that yet: a log that
+ * stores it elsewhere does so now, and then publishes or refuses it, all of it. 0; CAR_ENOMEM: then it can only be
+ * refused. */
+int car_drain_number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader);
+
+/* It is in the log: puts it in the history, wakes the lanes, answers the publishers. `reader` is the calling thread's,
+ * `self` its worker, NULL where it is none. */
+void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                       struct car_reader *reader, struct car_worker *self);
+
+/* It is not in the log and never will be: answers the publishers with `status`, a CAR_E… code. */
+void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self);
+
+/* Numbers and publishes, with nothing in between. */
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self);
 
 /* Lets the log's `ready` be called again for this tenant after the worker's loop has looked for input; until then the
  * caller stays the drainer. On the worker's thread. */
 void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker);
+
+/* A tenant's place in the queue of a log that has a thread of its own, which then never yields (car_drain_yield). The
+ * log's, while it is the drainer. */
+struct car_drain_seat {
+    struct car_note note; /* first */
+    struct car_log *log;
+    struct car_tenant *tenant; /* whose it is */
+    struct car_drain_seat *next;
+};
+
+struct car_drain_seat *car_drain_seat(struct car_tenant *tenant);
 
 /* Stops being the drainer. true where something arrived meanwhile and this thread has become the drainer once more. */
 bool car_drain_finish(struct car_tenant *tenant);

@@ -41,6 +41,22 @@ struct car_draft {
 /* Whether the text is an event's type: [A-Za-z0-9][A-Za-z0-9._:-]{0,63}. */
 bool car_event_type_ok(struct car_span type);
 
+/* An event as a store keeps it: what its text is made of. The spans are borrowed. */
+struct car_event_row {
+    uint64_t seq;
+    int64_t wall_ms;
+    struct car_uuid id;
+    struct car_span type;
+    struct car_span content; /* what stands in the text between type and timestamp: ,"message":… ,"metadata":… */
+};
+
+/* What a sealed event is made of. The spans live as long as the event. */
+void car_event_row(const struct car_event *event, struct car_event_row *row);
+
+/* The sealed event that a row of the tenant's says, with one reference: the same text as when it was stored. NULL where
+ * memory ran out. */
+struct car_event *car_event_restore(const struct car_tenant *tenant, const struct car_event_row *row);
+
 /* A new event of the tenant with a fresh id and one reference, not sealed. NULL where memory ran out. */
 struct car_event *car_event_new(const struct car_tenant *tenant, const struct car_draft *draft);
 

@@ -29,6 +29,9 @@ void car_history_init(struct car_history *history, uint64_t newest);
 /* Lets go of everything. Nobody may be reading. */
 void car_history_free(struct car_history *history);
 
+/* Owner's side: makes room for `count` more events; appending these does not fail then. 0 or CAR_ENOMEM. */
+int car_history_reserve(struct car_history *history, struct car_reader *reader, size_t count);
+
 /* Owner's side: appends a sealed event whose seq is newest + 1, and takes over the caller's reference. CAR_ENOMEM: then
  * nothing has changed. */
 int car_history_append(struct car_history *history, struct car_reader *reader, struct car_event *event);

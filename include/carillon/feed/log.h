@@ -1,6 +1,9 @@
 #ifndef CARILLON_FEED_LOG_H
 #define CARILLON_FEED_LOG_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 struct car_feed;
 struct car_log;
 struct car_tenant;
@@ -23,6 +26,7 @@ struct car_log_ops {
 struct car_log {
     const struct car_log_ops *ops;
     struct car_feed *feed;
+    atomic_bool failing; /* what it was last asked to store was refused; written by who stores, read by any thread */
 };
 
 #endif

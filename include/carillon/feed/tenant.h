@@ -38,6 +38,14 @@ uint64_t car_tenant_newest(const struct car_tenant *tenant);
 /* The first seq that readers may ask for, with `keep` events kept; newest + 1 while there is none. */
 uint64_t car_tenant_oldest(const struct car_tenant *tenant, uint32_t keep);
 
+/* Gives a tenant the place in the log where a former process has left it: behind seq `newest`. Before anybody else
+ * sees it. */
+void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, int64_t created_ms);
+
+/* Puts an event of that log, the next one, in its history, and takes over the reference. Before anybody else sees the
+ * tenant. 0 or CAR_ENOMEM. */
+int car_tenant_restore_event(struct car_tenant *tenant, struct car_reader *reader, struct car_event *event);
+
 /* Open sessions. */
 unsigned car_tenant_connections(const struct car_tenant *tenant);
 

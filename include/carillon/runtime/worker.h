@@ -24,7 +24,8 @@ struct car_reclaim;
  */
 struct car_worker {
     /* never change after car_worker_open */
-    unsigned id; /* 0, 1, 2 … */
+    unsigned id;      /* 0, 1, 2 … */
+    const char *name; /* the thread's, static; NULL: "worker-" and the id. May be set before the thread starts */
 
     /* any thread */
     struct car_mailbox mailbox;

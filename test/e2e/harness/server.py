@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import signal
+import tempfile
 import threading
 
 from .check import check_event, check_hello
@@ -15,10 +17,16 @@ from .wire import Eof
 
 
 class Server:
-    """The server for the length of a `with` block. On the way out it gets SIGTERM and has to exit with 0."""
+    """The server for the length of a `with` block. On the way out it gets SIGTERM and has to exit with 0.
 
-    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True):
-        self.command = [program("CARILLON_BIN"), "--port", "0", "--store", "memory:", "--auth", "open"]
+    Its log is in memory, or, where CARILLON_TEST_STORE says "sqlite", in a database of its own; `store` is a URI."""
+
+    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None):
+        self.folder = None
+        if not store and os.environ.get("CARILLON_TEST_STORE") == "sqlite":
+            self.folder = tempfile.TemporaryDirectory(prefix="carillon-")
+            store = f"sqlite:{self.folder.name}/log.db"
+        self.command = [program("CARILLON_BIN"), "--port", "0", "--store", store or "memory:", "--auth", "open"]
         self.command += ["--drain-timeout", drain]
         if tenants:
             self.command += ["--auto-tenants"]
@@ -52,6 +60,13 @@ class Server:
                 print(f"--- exit code {self.process.child.returncode}\n{self.process.output()[-20000:]}")
         finally:
             self.process.kill()
+            if self.folder:
+                self.folder.cleanup()
+
+    def crash(self):
+        """kill -9; nothing is left to be done on the way out."""
+        self.process.kill()
+        self.ended = True
 
     def terminate(self, wait=None):
         """SIGTERM now, to be waited for by the caller's `with`; returns the exit code."""

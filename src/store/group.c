@@ -1,0 +1,352 @@
+#include "group.h"
+
+#include <stdlib.h>
+
+#include "carillon/base/err.h"
+#include "carillon/base/log.h"
+#include "carillon/feed/drain.h"
+#include "carillon/feed/event.h"
+#include "carillon/feed/feed.h"
+#include "carillon/feed/publish.h"
+#include "carillon/runtime/worker.h"
+
+/* Bounds on one transaction. What is left is the next one's. */
+#define EVENTS_MAX 4096u
+#define BYTES_MAX  (4u << 20)
+#define PARTS_MAX  1024u
+
+/* How long an event that was answered may wait for its commit, timers being up to 20 ms late; and how many may. */
+#define RELAXED_MS 70
+#define OWED_MAX   (4 * EVENTS_MAX)
+
+#define PROBE_MS 500
+
+/* One tenant's share in a transaction. */
+struct part {
+    struct car_drain_seat *seat;
+    struct car_publish **items;
+    size_t count;
+};
+
+struct group {
+    struct car_log log; /* first */
+    struct car_rows *rows;
+    struct car_worker *worker; /* the log's thread; all that follows is its own */
+    struct car_note stop;
+    struct car_task turn;
+    struct car_drain_seat *ready, **ready_end; /* the tenants whose drainer we are, and that are not in a part */
+
+    struct part parts[PARTS_MAX];
+    size_t part_count;
+    struct car_publish *items[EVENTS_MAX];
+    size_t item_count;
+    size_t bytes;
+    struct car_timer timer; /* set while anything is owed, or the store is failing */
+
+    /* relaxed */
+    bool relaxed;
+    bool open; /* a transaction is, and all of `owed` has been inserted in it */
+    struct car_event *owed[OWED_MAX];
+    size_t owed_count; /* published, and not committed */
+};
+
+static struct group *of_log(struct car_log *log) {
+    return (struct group *)log;
+}
+
+/* The queue of those that are ready. */
+
+static void push(struct group *group, struct car_drain_seat *seat) {
+    seat->next = NULL;
+    *group->ready_end = seat;
+    group->ready_end = &seat->next;
+}
+
+static struct car_drain_seat *pop(struct group *group) {
+    struct car_drain_seat *seat = group->ready;
+    group->ready = seat->next;
+    if (!group->ready) {
+        group->ready_end = &group->ready;
+    }
+    return seat;
+}
+
+static void on_ready(struct car_note *note, void *owner) {
+    struct car_drain_seat *seat = (struct car_drain_seat *)note; /* its first member */
+    struct car_worker *worker = owner;
+    struct group *group = of_log(seat->log);
+    push(group, seat);
+    car_task_defer(&worker->tasks, &group->turn);
+}
+
+/* On a worker's thread. */
+static void ready(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker) {
+    struct car_drain_seat *seat = car_drain_seat(tenant);
+    seat->log = log;
+    seat->note.run = on_ready;
+    car_worker_post(worker, of_log(log)->worker, &seat->note);
+}
+
+/* A transaction. */
+
+/* The tenant has had its turn: it gets in line again where there is more of it. */
+static void let_go(struct group *group, struct car_drain_seat *seat) {
+    if (car_drain_finish(seat->tenant)) {
+        push(group, seat);
+    }
+}
+
+/* Takes what waits at one tenant into the transaction. */
+static void take(struct group *group, struct car_drain_seat *seat) {
+    struct car_worker *worker = group->worker;
+    struct part part = {.seat = seat, .items = group->items + group->item_count};
+    size_t room = EVENTS_MAX - group->item_count;
+    room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
+    part.count = car_drain_take(group->log.feed, seat->tenant, worker->reader, part.items, room);
+    int err = part.count ? car_drain_number(seat->tenant, part.items, part.count, worker->reader) : 0;
+    if (err) {
+        car_drain_refuse(part.items, part.count, err, worker);
+    }
+    if (err || part.count == 0) {
+        let_go(group, seat);
+        return;
+    }
+    for (size_t i = 0; i < part.count; i++) {
+        group->bytes += car_event_json(part.items[i]->event).len;
+    }
+    group->item_count += part.count;
+    group->parts[group->part_count++] = part;
+}
+
+static void collect(struct group *group) {
+    group->part_count = 0;
+    group->item_count = 0;
+    group->bytes = 0;
+    while (group->ready && group->item_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
+           group->bytes < BYTES_MAX) {
+        take(group, pop(group));
+    }
+}
+
+static int insert_parts(struct group *group) {
+    const struct car_rows_ops *ops = group->rows->ops;
+    int err = 0;
+    for (size_t i = 0; i < group->part_count && !err; i++) {
+        const struct part *part = &group->parts[i];
+        err = ops->tenant(group->rows, part->seat->tenant, part->items[part->count - 1]->event->seq);
+        for (size_t k = 0; k < part->count && !err; k++) {
+            err = ops->insert(group->rows, part->items[k]->event);
+        }
+    }
+    return err;
+}
+
+static void settle(struct group *group, int err) {
+    struct car_worker *worker = group->worker;
+    for (size_t i = 0; i < group->part_count; i++) {
+        const struct part *part = &group->parts[i];
+        if (err) {
+            car_drain_refuse(part->items, part->count, err, worker);
+        } else {
+            car_drain_publish(group->log.feed, part->seat->tenant, part->items, part->count, worker->reader, worker);
+        }
+        let_go(group, part->seat);
+    }
+}
+
+/* What the store last said. While it says no it is asked from time to time, for publishers may stay away until it is
+ * known to be well. */
+static void note_health(struct group *group, int err) {
+    bool failing = err != 0;
+    if (failing != atomic_load_explicit(&group->log.failing, memory_order_relaxed)) {
+        atomic_store_explicit(&group->log.failing, failing, memory_order_relaxed);
+        if (failing) {
+            car_log_error("store: publishers are refused: %s", group->rows->why);
+        } else {
+            car_log_warn("store: well again");
+        }
+    }
+    if (failing && !car_timer_is_set(&group->timer)) {
+        car_timer_set(group->worker->wheel, &group->timer, PROBE_MS);
+    }
+}
+
+/* --durability commit */
+
+static void commit_now(struct group *group) {
+    const struct car_rows_ops *ops = group->rows->ops;
+    int err = ops->begin(group->rows);
+    if (!err) {
+        err = insert_parts(group);
+        err = err ? err : ops->commit(group->rows);
+        if (err) {
+            ops->rollback(group->rows);
+        }
+    }
+    note_health(group, err);
+    settle(group, err);
+}
+
+static void probe(struct group *group) {
+    const struct car_rows_ops *ops = group->rows->ops;
+    int err = ops->begin(group->rows);
+    if (!err) {
+        err = ops->probe(group->rows);
+        err = err ? err : ops->commit(group->rows);
+        if (err) {
+            ops->rollback(group->rows);
+        }
+    }
+    note_health(group, err);
+}
+
+/* --durability relaxed */
+
+/* Once more what a transaction that failed has dropped. */
+static int insert_owed(struct group *group) {
+    const struct car_rows_ops *ops = group->rows->ops;
+    int err = 0;
+    for (size_t i = 0, end; i < group->owed_count && !err; i = end) {
+        const struct car_tenant *tenant = group->owed[i]->tenant;
+        for (end = i + 1; end < group->owed_count && group->owed[end]->tenant == tenant; end++) {
+        }
+        err = ops->tenant(group->rows, tenant, group->owed[end - 1]->seq);
+        for (size_t k = i; k < end && !err; k++) {
+            err = ops->insert(group->rows, group->owed[k]);
+        }
+    }
+    return err;
+}
+
+static void drop(struct group *group) {
+    group->rows->ops->rollback(group->rows);
+    group->open = false;
+}
+
+static int reopen(struct group *group) {
+    int err = group->open ? 0 : group->rows->ops->begin(group->rows);
+    if (!err && !group->open) {
+        group->open = true;
+        err = insert_owed(group);
+        if (err) {
+            drop(group);
+        }
+    }
+    return err;
+}
+
+/* Commits what is owed. Where that fails it stays owed. */
+static int flush(struct group *group) {
+    int err = reopen(group);
+    if (!err) {
+        err = group->rows->ops->commit(group->rows);
+        if (err) {
+            drop(group);
+            return err;
+        }
+        group->open = false;
+        while (group->owed_count) {
+            car_event_unref(&group->owed[--group->owed_count]);
+        }
+    }
+    return err;
+}
+
+static void on_timer(struct car_timer *timer) {
+    struct group *group = (struct group *)((char *)timer - offsetof(struct group, timer));
+    if (group->owed_count) {
+        note_health(group, flush(group));
+    } else if (atomic_load_explicit(&group->log.failing, memory_order_relaxed)) {
+        probe(group);
+    }
+}
+
+static void insert_now(struct group *group) {
+    int err = group->owed_count + group->item_count > OWED_MAX ? flush(group) : 0;
+    err = err ? err : reopen(group);
+    if (!err) {
+        err = insert_parts(group);
+        if (err) {
+            drop(group);
+        }
+    }
+    for (size_t i = 0; i < group->item_count && !err; i++) {
+        group->owed[group->owed_count++] = car_event_ref(group->items[i]->event);
+    }
+    note_health(group, err);
+    if (group->owed_count && !car_timer_is_set(&group->timer)) {
+        car_timer_set(group->worker->wheel, &group->timer, RELAXED_MS);
+    }
+    settle(group, err);
+}
+
+static void on_turn(struct car_task *task) {
+    struct group *group = (struct group *)((char *)task - offsetof(struct group, turn));
+    collect(group);
+    if (group->part_count && group->relaxed) {
+        insert_now(group);
+    } else if (group->part_count) {
+        commit_now(group);
+    }
+    if (group->ready) {
+        car_task_yield(&group->worker->tasks, task);
+    }
+}
+
+/* Life. */
+
+static void on_stop(struct car_note *note, void *owner) {
+    struct group *group = (struct group *)((char *)note - offsetof(struct group, stop));
+    if (group->owed_count && flush(group) != 0) {
+        car_log_error("store: %zu events that were answered are lost", group->owed_count);
+    }
+    car_timer_clear(group->worker->wheel, &group->timer);
+    car_worker_stop(owner);
+}
+
+static void group_free(struct group *group) {
+    while (group->owed_count) {
+        car_event_unref(&group->owed[--group->owed_count]);
+    }
+    if (group->worker) {
+        car_worker_close(&group->worker);
+    }
+    free(group);
+}
+
+static void group_close(struct car_log **log) {
+    struct group *group = of_log(*log);
+    *log = NULL;
+    car_mailbox_post(&group->worker->mailbox, &group->stop);
+    car_worker_join(group->worker);
+    group->rows->ops->free(group->rows);
+    group_free(group);
+}
+
+static const struct car_log_ops OPS = {.ready = ready, .close = group_close};
+
+struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
+                               bool relaxed) {
+    struct group *group = calloc(1, sizeof *group);
+    if (!group) {
+        return NULL;
+    }
+    group->log = (struct car_log){.ops = &OPS, .feed = feed};
+    group->rows = rows;
+    group->relaxed = relaxed;
+    group->ready_end = &group->ready;
+    group->stop.run = on_stop;
+    group->turn.run = on_turn;
+    group->timer.fire = on_timer;
+    if (car_worker_open(&group->worker, 0, reclaim) != 0) {
+        group->worker = NULL;
+    } else {
+        group->worker->name = "log";
+        if (car_worker_start(group->worker) == 0) {
+            return &group->log;
+        }
+        car_worker_join(group->worker);
+    }
+    group_free(group);
+    return NULL;
+}

@@ -1,0 +1,130 @@
+#include "sqlite_db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "carillon/base/clock.h"
+#include "carillon/base/crypto.h"
+#include "carillon/base/err.h"
+
+#define HEADER_LEN        100
+#define MAGIC             "SQLite format 3" /* and its NUL */
+#define USER_VERSION_AT   60
+#define APPLICATION_ID_AT 68
+#define BUSY_MS           2000 /* for another process that looks into the database */
+#define STRINGIFY(x)      #x
+#define TEXT_OF(x)        STRINGIFY(x)
+
+/*
+ * Version 1. A tenant's row is there from its first event on; `newest` is kept in the same transaction as the events. A
+ * row of `events` is what the event's JSON is made of (car_event_row).
+ */
+static const char SCHEMA[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE log (epoch TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE tenants (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,"
+    " newest INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE events (tenant INTEGER NOT NULL REFERENCES tenants, seq INTEGER NOT NULL, id BLOB NOT NULL,"
+    " wall_ms INTEGER NOT NULL, type TEXT NOT NULL, content TEXT NOT NULL,"
+    " PRIMARY KEY (tenant, seq)) STRICT, WITHOUT ROWID;"
+    "PRAGMA application_id = " TEXT_OF(CAR_SQLITE_APPLICATION) ";"
+                                                               "PRAGMA user_version = " TEXT_OF(CAR_SQLITE_VERSION) ";";
+
+int car_sqlite_failed(struct car_sqlite_db *db, const char *what) {
+    snprintf(db->why, sizeof db->why, "%s: %s", what, sqlite3_errmsg(db->handle));
+    return CAR_ESYS;
+}
+
+int car_sqlite_prepare(struct car_sqlite_db *db, sqlite3_stmt **out, const char *sql) {
+    int status = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+    return status == SQLITE_OK ? 0 : car_sqlite_failed(db, "a statement is refused");
+}
+
+static uint32_t number_at(const unsigned char *header, size_t at) {
+    return (uint32_t)header[at] << 24 | (uint32_t)header[at + 1] << 16 | (uint32_t)header[at + 2] << 8 | header[at + 3];
+}
+
+/* What is wrong with a file, by its header, which SQLite is not asked for: opening a database may write to it. An empty
+ * file is a database that was not made yet. */
+static const char *judge(const unsigned char *header, ssize_t len, bool *empty) {
+    *empty = len == 0;
+    if (len == 0) {
+        return NULL;
+    }
+    if (len < HEADER_LEN || memcmp(header, MAGIC, sizeof MAGIC) != 0) {
+        return "is not an SQLite database";
+    }
+    if (number_at(header, APPLICATION_ID_AT) != CAR_SQLITE_APPLICATION) {
+        return "is another program's database";
+    }
+    return number_at(header, USER_VERSION_AT) > CAR_SQLITE_VERSION ? "was made by a newer version" : NULL;
+}
+
+/* Locks the file, and looks at what it is. SQLite's own locks are of another kind, and do not meet this one. */
+static int lock_file(struct car_sqlite_db *db, const char *path, bool *empty, const char **what) {
+    unsigned char header[HEADER_LEN];
+    db->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (db->lock < 0) {
+        *what = strerror(errno);
+        return CAR_ESYS;
+    }
+    if (flock(db->lock, LOCK_EX | LOCK_NB) != 0) {
+        *what = errno == EWOULDBLOCK ? "is in use by another server" : strerror(errno);
+        return CAR_ESYS;
+    }
+    ssize_t len = pread(db->lock, header, sizeof header, 0);
+    *what = len < 0 ? strerror(errno) : judge(header, len, empty);
+    return *what ? CAR_EINVAL : 0;
+}
+
+static int run(struct car_sqlite_db *db, const char *sql) {
+    return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : CAR_ESYS;
+}
+
+/* All of it, or nothing. */
+static int make(struct car_sqlite_db *db) {
+    char line[160];
+    uint64_t epoch;
+    car_random(&epoch, sizeof epoch);
+    snprintf(line, sizeof line, "INSERT INTO log VALUES ('%016llx', %lld); COMMIT;", (unsigned long long)epoch,
+             (long long)car_clock_wall_ms());
+    int err = run(db, SCHEMA);
+    return err ? err : run(db, line);
+}
+
+int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size) {
+    const char *what = NULL;
+    bool empty = false;
+    *db = (struct car_sqlite_db){.lock = -1};
+    int err = lock_file(db, path, &empty, &what);
+    if (!err && sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        err = CAR_ESYS;
+    }
+    if (!err) {
+        (void)sqlite3_extended_result_codes(db->handle, 1);
+        (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+        /* The header says whose it is from the first commit on: that one is made before anything goes to a WAL. */
+        err = run(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+        err = err || !empty ? err : make(db);
+        err = err ? err : run(db, "PRAGMA journal_mode = WAL;");
+    }
+    if (err) {
+        snprintf(why, size, "%s: %s", path, what ? what : sqlite3_errmsg(db->handle));
+        car_sqlite_db_close(db);
+    }
+    return err;
+}
+
+void car_sqlite_db_close(struct car_sqlite_db *db) {
+    (void)sqlite3_close(db->handle);
+    db->handle = NULL;
+    if (db->lock >= 0) {
+        close(db->lock); /* last: closing any descriptor of the file gives up SQLite's locks, too */
+        db->lock = -1;
+    }
+}

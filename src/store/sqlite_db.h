@@ -1,0 +1,33 @@
+#ifndef CARILLON_STORE_SQLITE_DB_H
+#define CARILLON_STORE_SQLITE_DB_H
+
+#include <sqlite3.h>
+#include <stddef.h>
+
+/* What stands in a database's header (sqlite.org/fileformat2.html, section 1.3), to tell ours from all others. */
+#define CAR_SQLITE_APPLICATION 0x436c6e31 /* "Cln1" */
+#define CAR_SQLITE_VERSION     1          /* of the schema */
+
+/* A database that is ours alone. */
+struct car_sqlite_db {
+    sqlite3 *handle;
+    int lock;      /* a descriptor of the file, locked for as long as it is open; -1 while there is none */
+    char why[200]; /* the last failure, in one line */
+};
+
+/*
+ * Opens the database at a path, makes it where there is none, and brings its schema up to date. 0; else a negative
+ * code, `why` says in one line what is wrong, and the file is as it was.
+ */
+int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size);
+
+/* Harmless when repeated, and where opening failed. */
+void car_sqlite_db_close(struct car_sqlite_db *db);
+
+/* Prepares a statement that is kept. 0; CAR_ESYS, and `why` says what is wrong. */
+int car_sqlite_prepare(struct car_sqlite_db *db, sqlite3_stmt **out, const char *sql);
+
+/* Puts what SQLite has to say in `why`, and returns CAR_ESYS. */
+int car_sqlite_failed(struct car_sqlite_db *db, const char *what);
+
+#endif

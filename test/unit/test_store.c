@@ -1,0 +1,324 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "carillon/feed/event.h"
+#include "carillon/feed/log.h"
+#include "carillon/feed/registry.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/store/sqlite.h"
+#include "support/feed_fixture.h"
+
+#include "suite.h"
+
+/* What every log keeps to, and what one in a database keeps over a restart. */
+
+enum { WORKERS = 2, KEEP = 50 };
+
+static const char *const STORES[] = {"memory", "commit", "relaxed"};
+
+static struct feed_fixture f;
+static char folder[] = "/tmp/carillon-store-XXXXXX";
+static char path[64];
+static unsigned files;
+
+/* A database that nobody has used. */
+static void new_path(void) {
+    snprintf(path, sizeof path, "%s/%u.db", folder, files++);
+}
+
+static void open_store(const char *store) {
+    if (strcmp(store, "memory") == 0) {
+        feed_open(&f, WORKERS, KEEP);
+    } else {
+        feed_open_sqlite(&f, WORKERS, KEEP, path, strcmp(store, "relaxed") == 0);
+    }
+    feed_start(&f);
+}
+
+struct job {
+    struct car_tenant *tenant;
+    unsigned worker, count, accepted;
+    size_t len;
+};
+
+static void run_job(struct car_worker *worker, void *arg) {
+    struct job *job = arg;
+    (void)worker;
+    job->accepted = feed_publish_sized(&f, job->worker, job->tenant, job->count, job->len);
+}
+
+static void publish(unsigned worker, struct car_tenant *tenant, unsigned count, size_t len) {
+    struct job job = {.tenant = tenant, .worker = worker, .count = count, .len = len};
+    feed_call(&f, worker, run_job, &job);
+    CU_ASSERT_EQUAL(job.accepted, count);
+}
+
+/* The JSON of what is kept of a tenant, a line each. */
+static void dump(struct car_tenant *tenant, struct car_buf *out) {
+    struct car_event *events[KEEP];
+    uint64_t oldest = car_tenant_oldest(tenant, KEEP);
+    size_t n = car_tenant_read(tenant, f.reader, oldest, events, KEEP);
+    for (size_t i = 0; i < n; i++) {
+        CU_ASSERT_EQUAL(events[i]->seq, oldest + i);
+        car_buf_span(out, car_event_json(events[i]));
+        car_buf_char(out, '\n');
+        car_event_unref(&events[i]);
+    }
+}
+
+static void test_numbers(void) {
+    for (size_t i = 0; i < sizeof STORES / sizeof *STORES; i++) {
+        new_path();
+        open_store(STORES[i]);
+        struct car_tenant *a = feed_tenant(&f, "a");
+        struct car_tenant *b = feed_tenant(&f, "b");
+        for (unsigned n = 0; n < 20; n++) {
+            publish(n % 2, a, 10, 5);
+            publish(1, b, 3, 5);
+        }
+        feed_wait_answers(&f, 260);
+        CU_ASSERT_EQUAL(atomic_load(&f.answered), 260);
+        CU_ASSERT_EQUAL(atomic_load(&f.astray), 0);
+        CU_ASSERT_EQUAL(car_tenant_newest(a), 200);
+        CU_ASSERT_EQUAL(car_tenant_newest(b), 60);
+        CU_ASSERT_EQUAL(car_tenant_oldest(a, KEEP), 151);
+        CU_ASSERT_EQUAL(strlen(f.feed.epoch), CAR_EPOCH_LEN);
+        feed_close(&f);
+    }
+}
+
+/* The same log again: its name, its tenants, the text of its newest events, and the next seq. */
+static void test_restart(void) {
+    for (size_t i = 1; i < sizeof STORES / sizeof *STORES; i++) {
+        struct car_buf before = CAR_BUF_INIT;
+        struct car_buf after = CAR_BUF_INIT;
+        char epoch[CAR_EPOCH_LEN + 1];
+        new_path();
+        open_store(STORES[i]);
+        struct car_tenant *a = feed_tenant(&f, "a");
+        publish(0, a, 70, 1000);
+        publish(1, feed_tenant(&f, "b.c-d_E"), 1, 1);
+        (void)feed_tenant(&f, "quiet");
+        feed_wait_answers(&f, 71);
+        dump(a, &before);
+        memcpy(epoch, f.feed.epoch, sizeof epoch);
+        int64_t created = car_tenant_created_ms(a);
+        feed_close(&f);
+
+        open_store(STORES[i]);
+        CU_ASSERT_STRING_EQUAL(f.feed.epoch, epoch);
+        a = feed_tenant_find(&f, "a");
+        CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+        CU_ASSERT_PTR_NULL(feed_tenant_find(&f, "quiet")); /* it has no events */
+        CU_ASSERT_EQUAL(car_tenant_created_ms(a), created);
+        CU_ASSERT_EQUAL(car_tenant_newest(a), 70);
+        CU_ASSERT_EQUAL(car_tenant_oldest(a, KEEP), 21);
+        CU_ASSERT_EQUAL(car_tenant_newest(feed_tenant_find(&f, "b.c-d_E")), 1);
+        dump(a, &after);
+        CU_ASSERT(before.len > 50000 && car_span_eq(car_buf_view(&before), car_buf_view(&after)));
+        publish(1, a, 1, 5);
+        feed_wait_answers(&f, 1);
+        CU_ASSERT_EQUAL(car_tenant_newest(a), 71);
+        feed_close(&f);
+        car_buf_free(&before);
+        car_buf_free(&after);
+    }
+}
+
+/* A file that may not grow: whoever publishes is refused, nobody sees a seq that is not stored, and it goes on when
+ * there is room again. Under `relaxed` what was answered before is stored then. */
+static void test_full(void) {
+    for (size_t i = 1; i < sizeof STORES / sizeof *STORES; i++) {
+        struct rlimit limit;
+        new_path();
+        open_store(STORES[i]);
+        struct car_tenant *a = feed_tenant(&f, "a");
+        publish(0, a, 1, 5);
+        feed_wait_answers(&f, 1);
+        CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &limit), 0);
+        rlim_t soft = limit.rlim_cur;
+        limit.rlim_cur = 4096;
+        CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        publish(0, a, 20, 4000);
+        feed_wait_answers(&f, 21);
+        usleep(200000);
+        publish(1, a, 5, 4000);
+        feed_wait_answers(&f, 26);
+        unsigned long stored = atomic_load(&f.answered);
+        CU_ASSERT(i == 2 || stored == 1);
+        CU_ASSERT_EQUAL(car_tenant_newest(a), stored);
+        limit.rlim_cur = soft;
+        CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        publish(1, a, 3, 5);
+        feed_wait_answers(&f, 29);
+        CU_ASSERT_EQUAL(atomic_load(&f.answered), stored + 3);
+        feed_close(&f);
+        open_store(STORES[i]);
+        CU_ASSERT_EQUAL(car_tenant_newest(feed_tenant_find(&f, "a")), stored + 3);
+        feed_close(&f);
+    }
+}
+
+/* Opening. */
+
+/* Tries to open; asserts that it is refused with these words. */
+static void refused(const char *words) {
+    struct car_reclaim *reclaim = car_reclaim_new();
+    struct car_reader *reader = car_reader_open(reclaim);
+    struct car_feed feed = {.registry = car_registry_new(2), .keep = KEEP};
+    const struct car_sqlite_config config = {.path = path};
+    struct car_log *log = NULL;
+    char why[400] = "";
+    CU_ASSERT_NOT_EQUAL(car_log_sqlite(&feed, reclaim, reader, &config, &log, why, sizeof why), 0);
+    CU_ASSERT_PTR_NULL(log);
+    CU_ASSERT_PTR_NOT_NULL(strstr(why, words));
+    CU_ASSERT_EQUAL(strncmp(why, path, strlen(path)), 0);
+    CU_ASSERT_PTR_NULL(strchr(why, '\n'));
+    if (!strstr(why, words)) {
+        fprintf(stderr, "  \"%s\" does not say \"%s\"\n", why, words);
+    }
+    car_reader_close(&reader);
+    car_registry_free(&feed.registry);
+    car_reclaim_free(&reclaim);
+}
+
+static void change(const char *sql) {
+    sqlite3 *db;
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_close(db), SQLITE_OK);
+}
+
+static void read_file(struct car_buf *out) {
+    char bytes[4096];
+    ssize_t n;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while ((n = read(fd, bytes, sizeof bytes)) > 0) {
+        car_buf_put(out, bytes, (size_t)n);
+    }
+    close(fd);
+}
+
+/* Such a file is as it was. */
+static void refused_untouched(const char *words) {
+    struct car_buf before = CAR_BUF_INIT;
+    struct car_buf after = CAR_BUF_INIT;
+    read_file(&before);
+    refused(words);
+    read_file(&after);
+    CU_ASSERT(car_span_eq(car_buf_view(&before), car_buf_view(&after)));
+    car_buf_free(&before);
+    car_buf_free(&after);
+}
+
+static void make_log(void) {
+    new_path();
+    open_store("commit");
+    publish(0, feed_tenant(&f, "a"), 10, 5);
+    publish(0, feed_tenant(&f, "b"), 10, 5);
+    feed_wait_answers(&f, 20);
+    feed_close(&f);
+}
+
+static void test_in_use(void) {
+    new_path();
+    open_store("commit");
+    refused("in use by another server");
+    feed_close(&f);
+    open_store("commit");
+    feed_close(&f);
+}
+
+static void test_foreign(void) {
+    new_path();
+    change("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)");
+    refused_untouched("another program's");
+    new_path();
+    FILE *file = fopen(path, "we");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs("dear diary\n", file);
+    fclose(file);
+    refused_untouched("not an SQLite database");
+    make_log();
+    change("PRAGMA user_version = 99");
+    refused_untouched("newer version");
+    new_path();
+    CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+    refused("directory");
+    snprintf(path, sizeof path, "%s/nowhere/x.db", folder);
+    refused("No such file");
+}
+
+static void test_damaged(void) {
+    static const char *const DAMAGE[] = {
+        "DELETE FROM events WHERE seq = 5",
+        "DELETE FROM events WHERE seq = 10",
+        "UPDATE events SET id = x'00' WHERE seq = 3",
+        "UPDATE events SET type = 'no type' WHERE seq = 3",
+        "INSERT INTO tenants (id, created_ms, newest) VALUES ('no tenant', 0, 0)",
+        "DELETE FROM log",
+    };
+    for (size_t i = 0; i < sizeof DAMAGE / sizeof *DAMAGE; i++) {
+        make_log();
+        change(DAMAGE[i]);
+        refused("is damaged");
+    }
+    make_log();
+    change("DROP TABLE events");
+    refused("no such table");
+    make_log();
+    CU_ASSERT_EQUAL(truncate(path, 4096 * 3), 0);
+    refused("malformed");
+}
+
+static void test_too_many_tenants(void) {
+    make_log();
+    change("INSERT INTO tenants (id, created_ms, newest) VALUES ('c', 0, 0)");
+    refused("--max-tenants");
+}
+
+/* A log that was made anew has another name. */
+static void test_made_anew(void) {
+    char epoch[CAR_EPOCH_LEN + 1];
+    new_path();
+    open_store("commit");
+    memcpy(epoch, f.feed.epoch, sizeof epoch);
+    feed_close(&f);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    open_store("commit");
+    CU_ASSERT_STRING_NOT_EQUAL(f.feed.epoch, epoch);
+    feed_close(&f);
+}
+
+static const struct car_test TESTS[] = {
+    {"every log numbers and answers", test_numbers},
+    {"restart", test_restart},
+    {"full", test_full},
+    {"in use", test_in_use},
+    {"foreign files", test_foreign},
+    {"damaged", test_damaged},
+    {"too many tenants", test_too_many_tenants},
+    {"made anew", test_made_anew},
+};
+
+static void clean_up(void) {
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    (void)!system(command);
+}
+
+int main(void) {
+    signal(SIGXFSZ, SIG_IGN);
+    if (!mkdtemp(folder)) {
+        return EXIT_FAILURE;
+    }
+    int status = car_suite_main("store", TESTS, sizeof TESTS / sizeof *TESTS);
+    clean_up();
+    return status;
+}
