@@ -53,11 +53,13 @@ struct scene {
     struct car_tenant *tenants[TENANTS_MAX];
     /* the play */
     unsigned tenant_count;
-    unsigned sessions; /* of each worker that are used */
-    unsigned leave;    /* one of so many acts is to leave */
-    unsigned turns;    /* of each stage */
-    unsigned burst;    /* events that are published at once now and then */
-    bool crowded;      /* all workers on one processor */
+    unsigned sessions;    /* of each worker that are used */
+    unsigned leave;       /* one of so many acts is to leave */
+    unsigned turns;       /* of each stage */
+    unsigned burst;       /* events that are published at once now and then */
+    bool crowded;         /* all workers on one processor */
+    const char *database; /* where the log is; NULL: in memory */
+    bool relaxed;
     uint64_t started_ms;
     unsigned time_ms;
     struct stage stages[WORKERS];
@@ -227,6 +229,34 @@ static void check_tenant(struct scene *scene, struct car_tenant *tenant) {
     }
 }
 
+/* Whether a log that has yet to commit it, or a retired lane, holds an event beside the history. */
+static bool is_held(struct scene *scene, struct car_tenant *tenant) {
+    bool held = false;
+    for (uint64_t seq = car_history_oldest(&tenant->history); seq <= car_tenant_newest(tenant) && !held; seq++) {
+        struct car_event *event = NULL;
+        if (car_history_read(&tenant->history, scene->f.reader, seq, &event, 1)) {
+            held = atomic_load(&event->refs) > 2;
+            car_event_unref(&event);
+        }
+    }
+    return held;
+}
+
+static bool is_busy(struct scene *scene) {
+    bool busy = false;
+    for (unsigned i = 0; i < scene->tenant_count && !busy; i++) {
+        busy = atomic_load(&scene->tenants[i]->draining) || is_held(scene, scene->tenants[i]);
+    }
+    return busy;
+}
+
+/* A log with a thread of its own comes to rest a moment after the last answer. */
+static void wait_until_log_rests(struct scene *scene) {
+    for (unsigned i = 0; i < 10000 && is_busy(scene); i++) {
+        usleep(1000);
+    }
+}
+
 static void poll_until_free(struct car_worker *worker, void *arg) {
     unsigned *waiting = arg;
     *waiting += car_reader_poll(worker->reader);
@@ -256,7 +286,11 @@ static void run(uint32_t keep, const struct scene *play) {
     scene = *play;
     scene.turns = race_rounds(TURNS);
     scene.time_ms = time_ms();
-    feed_open(&scene.f, WORKERS, keep);
+    if (scene.database) {
+        feed_open_sqlite(&scene.f, WORKERS, keep, scene.database, scene.relaxed);
+    } else {
+        feed_open(&scene.f, WORKERS, keep);
+    }
     for (unsigned i = 0; i < scene.tenant_count; i++) {
         char id[16];
         snprintf(id, sizeof id, "t%u", i);
@@ -283,8 +317,12 @@ static void run(uint32_t keep, const struct scene *play) {
         joins += scene.stages[i].joins;
         CU_ASSERT_EQUAL(scene.stages[i].joins, scene.stages[i].checked);
     }
+    feed_wait_answers(&scene.f, accepted);
     feed_barrier(&scene.f);
     wait_until_reclaimed(&scene);
+    if (scene.database) {
+        wait_until_log_rests(&scene);
+    }
     for (unsigned i = 0; i < scene.tenant_count; i++) {
         newest += car_tenant_newest(scene.tenants[i]);
         check_tenant(&scene, scene.tenants[i]);
@@ -312,6 +350,24 @@ static void test_one_tenant(void) {
 /* Next to nothing is kept, so that a moment's lag is a gap. */
 static void test_short_memory(void) {
     run(8, &(struct scene){.tenant_count = 3, .sessions = SESSIONS, .leave = 24, .burst = 300});
+}
+
+/* The log has a thread of its own, which commits before it publishes, or after. */
+static void test_database(void) {
+    char folder[] = "/tmp/carillon-race-XXXXXX";
+    char path[64];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%u.db", folder, i);
+        run(200, &(struct scene){.tenant_count = TENANTS_MAX,
+                                 .sessions = SESSIONS,
+                                 .leave = 24,
+                                 .burst = 150,
+                                 .database = path,
+                                 .relaxed = i == 1});
+        CU_ASSERT_EQUAL(unlink(path), 0);
+    }
+    CU_ASSERT_EQUAL(rmdir(folder), 0);
 }
 
 /* Few sessions that do not stay: with most of them the lane goes. */
@@ -444,6 +500,7 @@ static void test_first_to_join(void) {
 
 static const struct car_test TESTS[] = {
     {"many tenants", test_many_tenants},
+    {"a database", test_database},
     {"one tenant", test_one_tenant},
     {"a short memory", test_short_memory},
     {"lanes come and go", test_lanes_come_and_go},
