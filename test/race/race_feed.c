@@ -303,10 +303,6 @@ static void run(uint32_t keep, const struct scene *play) {
         usleep(2000);
     }
     feed_barrier(&scene.f);
-    each_stage(&scene, stage_resume);
-    wait_until_all_are_there(&scene);
-    feed_barrier(&scene.f);
-    each_stage(&scene, stage_end);
     unsigned long accepted = 0;
     unsigned long newest = 0;
     unsigned long joins = 0;
@@ -315,9 +311,15 @@ static void run(uint32_t keep, const struct scene *play) {
         accepted += scene.stages[i].accepted;
         refused += scene.stages[i].refused;
         joins += scene.stages[i].joins;
+    }
+    each_stage(&scene, stage_resume);
+    feed_wait_answers(&scene.f, accepted);
+    wait_until_all_are_there(&scene);
+    feed_barrier(&scene.f);
+    each_stage(&scene, stage_end);
+    for (unsigned i = 0; i < WORKERS; i++) {
         CU_ASSERT_EQUAL(scene.stages[i].joins, scene.stages[i].checked);
     }
-    feed_wait_answers(&scene.f, accepted);
     feed_barrier(&scene.f);
     wait_until_reclaimed(&scene);
     if (scene.database) {
