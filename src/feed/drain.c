@@ -153,6 +153,7 @@ void car_drain_refuse(struct car_publish **batch, size_t count, int status, stru
 void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                        struct car_reader *reader, struct car_worker *self) {
     struct car_event *events[CAR_DRAIN_BATCH];
+    assert(count > 0 && count <= CAR_DRAIN_BATCH);
     for (size_t i = 0; i < count; i++) {
         events[i] = batch[i]->event;
         batch[i]->status = car_history_append(&tenant->history, reader, car_event_ref(events[i]));

@@ -15,14 +15,15 @@
 
 enum statement { BEGIN, TENANT, INSERT, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
+#define PUT_TENANT                                                                                                     \
+    "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"                                                 \
+    " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n"
+#define PUT_EVENT "INSERT INTO events (tenant, seq, id, wall_ms, type, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+
 static const char *const SQL[STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [TENANT] = "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"
-               " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n",
-    [INSERT] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    [PROBE] = "UPDATE log SET epoch = epoch",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
+    [BEGIN] = "BEGIN IMMEDIATE", [TENANT] = PUT_TENANT,
+    [INSERT] = PUT_EVENT,        [PROBE] = "UPDATE log SET epoch = epoch",
+    [COMMIT] = "COMMIT",         [ROLLBACK] = "ROLLBACK",
 };
 
 struct sqlite {

@@ -240,8 +240,7 @@ static void test_origins(void) {
 }
 
 static void test_stores(void) {
-    refuses(ARGS("--store=sqlite:"), NULL,
-            "--store: the value names no file; allowed: memory: or sqlite:PATH");
+    refuses(ARGS("--store=sqlite:"), NULL, "--store: the value names no file; allowed: memory: or sqlite:PATH");
     refuses(ARGS("--store=postgres://u:hush@h/db"), NULL,
             "--store: the value names a PostgreSQL store, which is not available in this version; allowed: memory: or");
     CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
