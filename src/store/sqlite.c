@@ -15,10 +15,10 @@
 
 enum statement { BEGIN, TENANT, INSERT, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
-#define PUT_TENANT                                                                                                     \
-    "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"                                                 \
-    " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n"
-#define PUT_EVENT "INSERT INTO events (tenant, seq, id, wall_ms, type, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+static const char PUT_TENANT[] = "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"
+                                 " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n";
+static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 static const char *const SQL[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE", [TENANT] = PUT_TENANT,
