@@ -135,6 +135,10 @@ static int add_tenants(struct server *server) {
         struct car_tenant *tenant;
         struct car_span id = car_span_cstr(server->config->tenants.items[i]);
         int err = car_registry_add(server->feed.registry, server->reader, id, &tenant);
+        if (err == CAR_EFULL) {
+            fprintf(stderr, "carillon: cannot start: there are more tenants than --max-tenants allows\n");
+            server->told = true;
+        }
         if (err && err != CAR_EEXIST) {
             return err;
         }

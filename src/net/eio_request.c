@@ -49,13 +49,34 @@ static void read_query(struct car_span text, struct query *query) {
     car_buf_free(&value);
 }
 
+/* As every WebSocket handshake of another version (RFC 6455, section 4.4). */
+static void refuse_version(struct car_exchange *exchange) {
+    car_respond(exchange, &(struct car_response){.status = 426,
+                                                 .type = CAR_TYPE_JSON,
+                                                 .body = car_engineio_error_json(CAR_ENGINEIO_BAD_REQUEST),
+                                                 .headers = "Cache-Control: no-store\r\n"
+                                                            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"});
+}
+
+/* Whether the request is a sound WebSocket handshake; where not, it is refused. */
+static bool may_upgrade(struct car_exchange *exchange, const struct car_http_request *req) {
+    const char *why = NULL;
+    int status = car_ws_check(req, &why);
+    if (status == 426) {
+        refuse_version(exchange);
+    } else if (status) {
+        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
+    }
+    return status == 0;
+}
+
 /* A request of a session that exists. */
 
 static void upgrade(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req) {
-    const char *why = NULL;
-    if (car_ws_check(req, &why) != 0) {
-        car_eio_refuse(exchange, CAR_ENGINEIO_BAD_REQUEST);
-    } else if (eio->ws || eio->probe || eio->closing) {
+    if (!may_upgrade(exchange, req)) {
+        return;
+    }
+    if (eio->ws || eio->probe || eio->closing) {
         car_eio_ws_turn_away(exchange, req);
     } else {
         (void)car_eio_ws_open(eio, exchange, req, true);
@@ -175,17 +196,13 @@ static void open_session(const struct car_eio_server *server, enum transport tra
 /* Why a handshake is refused; -1 where it is sound. The order is the reference's: clients tell refusals apart by their
  * codes. */
 static int judge(const struct query *query, const struct car_http_request *req) {
-    const char *why = NULL;
     if (req->verb != CAR_HTTP_GET) {
         return CAR_ENGINEIO_BAD_METHOD;
     }
     if ((query->transport == WEBSOCKET) != req->upgrade) {
         return CAR_ENGINEIO_BAD_REQUEST;
     }
-    if (!query->version_4) {
-        return CAR_ENGINEIO_UNSUPPORTED_VERSION;
-    }
-    return query->transport == WEBSOCKET && car_ws_check(req, &why) != 0 ? CAR_ENGINEIO_BAD_REQUEST : -1;
+    return query->version_4 ? -1 : CAR_ENGINEIO_UNSUPPORTED_VERSION;
 }
 
 void car_eio_request(const struct car_eio_server *server, struct car_exchange *exchange,
@@ -206,9 +223,9 @@ void car_eio_request(const struct car_eio_server *server, struct car_exchange *e
         return;
     }
     int error = judge(&query, req);
-    if (error < 0) {
-        open_session(server, query.transport, exchange, req);
-    } else {
+    if (error >= 0) {
         car_eio_refuse(exchange, error);
+    } else if (query.transport == POLLING || may_upgrade(exchange, req)) {
+        open_session(server, query.transport, exchange, req);
     }
 }

@@ -52,8 +52,20 @@ def test_version_3_is_refused_over_websocket_too(server):
     head["Sec-WebSocket-Key"] = "dGhlIHNhbXBsZSBub25jZQ=="
     refused_as(ask(server, "GET", "EIO=3&transport=websocket", head), 5)
     refused_as(ask(server, "GET", "EIO=4&transport=polling", head), 3)
-    head["Sec-WebSocket-Version"] = "8"
+    head["Sec-WebSocket-Key"] = "short"
     refused_as(ask(server, "GET", "EIO=4&transport=websocket", head), 3)
+
+
+@pytest.mark.parametrize("version", ["8", "12"])
+def test_another_websocket_version_is_told_ours(server, tenant, version):
+    head = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    head["Sec-WebSocket-Version"] = version
+    polling = Polling(server.port, f"tenant={tenant}")
+    for query in ("EIO=4&transport=websocket", f"EIO=4&transport=websocket&sid={polling.sid}"):
+        r = ask(server, "GET", query, head)
+        assert r.status == 426 and r.header("Sec-WebSocket-Version") == "13", r
+        assert r.header("Upgrade") == "websocket", r
+    polling.send("40")
 
 
 def test_handshake(server):
