@@ -154,11 +154,15 @@ static void settle(struct group *group, int err) {
     }
 }
 
+static bool is_failing(const struct group *group) {
+    return atomic_load_explicit(&group->log.failing, memory_order_relaxed);
+}
+
 /* What the store last said. While it says no it is asked from time to time, for publishers may stay away until it is
  * known to be well. */
 static void note_health(struct group *group, int err) {
     bool failing = err != 0;
-    if (failing != atomic_load_explicit(&group->log.failing, memory_order_relaxed)) {
+    if (failing != is_failing(group)) {
         atomic_store_explicit(&group->log.failing, failing, memory_order_relaxed);
         if (failing) {
             car_log_error("store: publishers are refused: %s", group->rows->why);
@@ -256,13 +260,15 @@ static void on_timer(struct car_timer *timer) {
     struct group *group = (struct group *)((char *)timer - offsetof(struct group, timer));
     if (group->owed_count) {
         note_health(group, flush(group));
-    } else if (atomic_load_explicit(&group->log.failing, memory_order_relaxed)) {
+    } else if (is_failing(group)) {
         probe(group);
     }
 }
 
 static void insert_now(struct group *group) {
-    int err = group->owed_count + group->item_count > OWED_MAX ? flush(group) : 0;
+    /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
+    bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->item_count > OWED_MAX;
+    int err = first_pay ? flush(group) : 0;
     err = err ? err : reopen(group);
     if (!err) {
         err = insert_parts(group);

@@ -132,7 +132,8 @@ static void test_restart(void) {
 }
 
 /* A file that may not grow: whoever publishes is refused, nobody sees a seq that is not stored, and it goes on when
- * there is room again. Under `relaxed` what was answered before is stored then. */
+ * there is room again. Under `relaxed` what was answered before that was known is stored then, and nothing more is
+ * answered meanwhile. */
 static void test_full(void) {
     for (size_t i = 1; i < sizeof STORES / sizeof *STORES; i++) {
         struct rlimit limit;
@@ -147,9 +148,14 @@ static void test_full(void) {
         CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
         publish(0, a, 20, 4000);
         feed_wait_answers(&f, 21);
-        usleep(200000);
+        while (!atomic_load(&f.feed.log->failing)) {
+            usleep(1000);
+        }
+        unsigned long failed = atomic_load(&f.failed);
         publish(1, a, 5, 4000);
         feed_wait_answers(&f, 26);
+        CU_ASSERT_EQUAL(atomic_load(&f.failed), failed + 5);
+        CU_ASSERT(atomic_load(&f.feed.log->failing));
         unsigned long stored = atomic_load(&f.answered);
         CU_ASSERT(i == 2 || stored == 1);
         CU_ASSERT_EQUAL(car_tenant_newest(a), stored);
