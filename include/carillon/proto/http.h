@@ -175,9 +175,7 @@ enum car_http_stage {
 };
 enum car_http_stage car_http_parser_stage(const struct car_http_parser *parser);
 
-/* Appends the request's head as it may stand on the wire: the same to a parser as what it was read from, and not
- * longer.
- */
+/* Appends the request's head as it may stand on the wire: to a parser the same as what was read, and not longer. */
 void car_http_head_write(struct car_buf *out, const struct car_http_request *req);
 
 /* The reason phrase of a status ("Not Found"); "Unknown" for one that has none here. */
