@@ -89,7 +89,7 @@ int car_command_since(const struct car_subscriber *subscriber, const struct car_
     if (since_id->kind == CAR_JSON_STRING) {
         struct car_buf text = CAR_BUF_INIT;
         (void)car_json_string_decode(since_id->raw, &text);
-        *out = car_tenant_find(subscriber->tenant, subscriber->worker->reader, car_buf_view(&text));
+        *out = car_feed_seq_of(subscriber->api->feed, subscriber->tenant, car_buf_view(&text));
         car_buf_free(&text);
     }
     return *out ? 0 : car_refuse(refusal, "bad_request", "sinceId", "is no known event");
@@ -107,7 +107,7 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
     if (err) {
         return err;
     }
-    uint64_t oldest = car_tenant_oldest(subscriber->tenant, subscriber->api->feed->keep);
+    uint64_t oldest = car_feed_oldest(subscriber->api->feed, subscriber->tenant);
     uint64_t newest = car_tenant_newest(subscriber->tenant);
     CAR_BUF_LIT(out, "\"events\":");
     struct car_event_range range = car_event_array(out, subscriber->tenant, subscriber->worker->reader,

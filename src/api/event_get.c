@@ -11,8 +11,8 @@ void car_event_get(struct car_call *call) {
     struct car_tenant *tenant = call->who.tenant;
     struct car_reader *reader = call->worker->reader;
     struct car_event *event = NULL;
-    uint64_t seq = car_tenant_find(tenant, reader, call->id);
-    bool kept = seq >= car_tenant_oldest(tenant, call->api->feed->keep) && seq > 0;
+    uint64_t seq = car_feed_seq_of(call->api->feed, tenant, call->id);
+    bool kept = seq >= car_feed_oldest(call->api->feed, tenant) && seq > 0;
     if (!kept || car_tenant_read(tenant, reader, seq, &event, 1) != 1 || event->seq != seq) {
         car_event_unref(&event);
         car_respond_problem(call->exchange, 404, "there is no such event", NULL, NULL);

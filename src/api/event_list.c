@@ -28,6 +28,7 @@ struct listing {
     uint64_t limit;
     bool ascending;
     struct car_filter filter;
+    struct car_buf scratch;
     /* the answer */
     struct car_buf out;
     uint64_t count;
@@ -72,7 +73,7 @@ static int read_query(struct car_call *call, struct listing *l, const char **why
 
 /* Takes the event into the answer. false once the answer is complete. */
 static bool take(struct listing *l, const struct car_event *event) {
-    if (!car_filter_passes(&l->filter, event)) {
+    if (!car_filter_passes(&l->filter, event, &l->scratch)) {
         return true;
     }
     if (l->count == l->limit || l->out.len > BYTES_MAX) {
@@ -150,7 +151,7 @@ void car_event_list(struct car_call *call) {
         car_respond_problem(call->exchange, 400, why, NULL, NULL);
     } else {
         struct car_tenant *tenant = call->who.tenant;
-        uint64_t oldest = car_tenant_oldest(tenant, call->api->feed->keep);
+        uint64_t oldest = car_feed_oldest(call->api->feed, tenant);
         uint64_t newest = car_tenant_newest(tenant);
         uint64_t first = l.low >= oldest ? l.low + 1 : oldest;
         uint64_t last = l.high <= newest ? l.high : newest + 1; /* exclusive */
@@ -161,5 +162,6 @@ void car_event_list(struct car_call *call) {
         answer(call, &l);
     }
     car_filter_free(&l.filter);
+    car_buf_free(&l.scratch);
     car_buf_free(&l.out);
 }

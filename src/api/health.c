@@ -65,7 +65,7 @@ struct totals {
 static void add(struct car_tenant *tenant, void *user) {
     struct totals *totals = user;
     uint64_t newest = car_tenant_newest(tenant);
-    uint64_t oldest = car_tenant_oldest(tenant, totals->feed->keep);
+    uint64_t oldest = car_feed_oldest(totals->feed, tenant);
     json_int_t kept = newest >= oldest ? (json_int_t)(newest - oldest + 1) : 0;
     struct car_span id = car_tenant_id(tenant);
     totals->events += kept;

@@ -72,7 +72,7 @@ void car_join_established(struct car_buf *out, const struct car_api *api, const 
 
 void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest) {
     struct car_tenant *tenant = call->who.tenant;
-    uint64_t oldest = car_tenant_oldest(tenant, call->api->feed->keep);
+    uint64_t oldest = car_feed_oldest(call->api->feed, tenant);
     uint64_t first = newest >= count ? newest - count + 1 : 1;
     CAR_BUF_LIT(out, "\"events\":");
     car_event_array_latest(out, tenant, call->worker->reader, first > oldest ? first : oldest, newest);

@@ -1,11 +1,11 @@
 #include "query.h"
 
+#include "carillon/api/api.h"
 #include "carillon/base/clock.h"
 #include "carillon/base/err.h"
 #include "carillon/base/utf8.h"
-#include "carillon/feed/tenant.h"
+#include "carillon/feed/feed.h"
 #include "carillon/proto/http.h"
-#include "carillon/runtime/worker.h"
 
 #include "call.h"
 
@@ -68,7 +68,7 @@ static int since_id(struct car_call *call, uint64_t *out, const char **why) {
     struct car_buf id = CAR_BUF_INIT;
     int err = car_query_text(call->req->query, "sinceId", &id, why);
     if (!err) {
-        *out = car_tenant_find(call->who.tenant, call->worker->reader, car_buf_view(&id));
+        *out = car_feed_seq_of(call->api->feed, call->who.tenant, car_buf_view(&id));
         if (*out == 0) {
             *why = "sinceId is no known event";
             err = CAR_EINVAL;

@@ -121,7 +121,7 @@ static struct car_sio_realm realm_of(const struct joining *joining) {
 
 /* The first seq that the session may ask for. */
 static uint64_t oldest_of(const struct joining *joining) {
-    return car_tenant_oldest(joining->who.tenant, joining->sio->api->feed->keep);
+    return car_feed_oldest(joining->sio->api->feed, joining->who.tenant);
 }
 
 /* Whether the client is one that was here before, and all that it missed is still there. Then it goes on behind

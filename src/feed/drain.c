@@ -131,14 +131,15 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
     return n;
 }
 
-int car_drain_number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader) {
+int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                     struct car_reader *reader) {
     int64_t now = car_clock_wall_ms();
     uint64_t seq = car_history_newest(&tenant->history);
     if (car_history_reserve(&tenant->history, reader, count) != 0) {
         return CAR_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        car_event_seal(batch[i]->event, ++seq, now);
+        car_event_seal(batch[i]->event, ++seq, now, &feed->id_key);
     }
     return 0;
 }
@@ -176,7 +177,7 @@ void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct 
 
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self) {
-    int err = car_drain_number(tenant, batch, count, reader);
+    int err = car_drain_number(feed, tenant, batch, count, reader);
     if (err) {
         car_drain_refuse(batch, count, err, self);
     } else {

@@ -4,6 +4,7 @@
 
 #include "carillon/base/block.h"
 #include "carillon/base/clock.h"
+#include "carillon/feed/event_id.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/json.h"
 
@@ -80,8 +81,8 @@ static size_t tail_len_max(const struct car_draft *draft, struct car_span author
     return len + (author.len ? LIT(AUTHOR) + author.len : 0);
 }
 
-/* An event with its text up to `tail`, and room for at most so many characters behind it. */
-static struct car_event *begin(const struct car_tenant *tenant, const struct car_uuid *uuid, size_t tail_len) {
+/* An event with its text up to `tail`, its id left open, and room for at most so many characters behind it. */
+static struct car_event *begin(const struct car_tenant *tenant, size_t tail_len) {
     struct car_span id = car_tenant_id(tenant);
     size_t size = sizeof(struct car_event) + head_len(id) + SEQ_DIGITS_MAX + tail_len;
     struct car_event *event = size <= UINT32_MAX ? car_block_new(size) : NULL;
@@ -94,9 +95,8 @@ static struct car_event *begin(const struct car_tenant *tenant, const struct car
     event->wall_ms = 0;
     atomic_init(&event->refs, 1);
     event->start = 0;
-    char *at = PUT(event->text, HEAD);
-    car_uuid_write(uuid, at);
-    at = PUT(at + CAR_UUID_TEXT, TENANT);
+    char *at = PUT(event->text, HEAD) + CAR_UUID_TEXT;
+    at = PUT(at, TENANT);
     at = put(at, id.ptr, id.len);
     at = PUT(at, SEQ) + SEQ_DIGITS_MAX;
     event->tail = (uint32_t)(at - event->text);
@@ -104,13 +104,27 @@ static struct car_event *begin(const struct car_tenant *tenant, const struct car
 }
 
 static struct car_event *build(const struct car_tenant *tenant, const struct car_draft *draft, struct car_span author) {
-    struct car_uuid uuid;
-    car_uuid_make(&uuid);
-    struct car_event *event = begin(tenant, &uuid, tail_len_max(draft, author));
+    struct car_event *event = begin(tenant, tail_len_max(draft, author));
     if (event) {
         event->end = (uint32_t)(put_tail(event, event->text + event->tail, draft, author) - event->text);
     }
     return event;
+}
+
+static void seal(struct car_event *event, uint64_t seq, int64_t wall_ms, const struct car_uuid *id) {
+    assert(event->seq == 0 && seq > 0);
+    event->seq = seq;
+    event->wall_ms = wall_ms;
+    char *digit = event->text + event->tail;
+    do {
+        *--digit = (char)('0' + seq % 10);
+        seq /= 10;
+    } while (seq);
+    car_uuid_write(id, event->text + LIT(HEAD));
+    size_t head = event->tail - SEQ_DIGITS_MAX;
+    event->start = (uint32_t)((size_t)(digit - event->text) - head);
+    memmove(event->text + event->start, event->text, head);
+    car_rfc3339_write(wall_ms, event->text + event->end - LIT(FOOT) - CAR_RFC3339_LEN);
 }
 
 void car_event_row(const struct car_event *event, struct car_event_row *row) {
@@ -123,7 +137,7 @@ void car_event_row(const struct car_event *event, struct car_event_row *row) {
 }
 
 struct car_event *car_event_restore(const struct car_tenant *tenant, const struct car_event_row *row) {
-    struct car_event *event = begin(tenant, &row->id, LIT(TYPE) + row->type.len + 1 + row->content.len + FOOT_LEN);
+    struct car_event *event = begin(tenant, LIT(TYPE) + row->type.len + 1 + row->content.len + FOOT_LEN);
     if (event) {
         char *at = PUT(event->text + event->tail, TYPE);
         event->type_at = (uint16_t)(at - event->text);
@@ -133,7 +147,7 @@ struct car_event *car_event_restore(const struct car_tenant *tenant, const struc
         at = put(at, row->content.ptr, row->content.len);
         at = PUT(at, TIMESTAMP) + CAR_RFC3339_LEN;
         event->end = (uint32_t)(PUT(at, FOOT) - event->text);
-        car_event_seal(event, row->seq, row->wall_ms);
+        seal(event, row->seq, row->wall_ms, &row->id);
     }
     return event;
 }
@@ -149,19 +163,10 @@ struct car_event *car_event_new(const struct car_tenant *tenant, const struct ca
     return event;
 }
 
-void car_event_seal(struct car_event *event, uint64_t seq, int64_t wall_ms) {
-    assert(event->seq == 0 && seq > 0);
-    event->seq = seq;
-    event->wall_ms = wall_ms;
-    char *digit = event->text + event->tail;
-    do {
-        *--digit = (char)('0' + seq % 10);
-        seq /= 10;
-    } while (seq);
-    size_t head = event->tail - SEQ_DIGITS_MAX;
-    event->start = (uint32_t)((size_t)(digit - event->text) - head);
-    memmove(event->text + event->start, event->text, head);
-    car_rfc3339_write(wall_ms, event->text + event->end - LIT(FOOT) - CAR_RFC3339_LEN);
+void car_event_seal(struct car_event *event, uint64_t seq, int64_t wall_ms, const struct car_event_key *key) {
+    struct car_uuid id;
+    car_event_id_make(key, car_tenant_id(event->tenant), seq, &id);
+    seal(event, seq, wall_ms, &id);
 }
 
 struct car_event *car_event_ref(struct car_event *event) {

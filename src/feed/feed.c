@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
+#include "carillon/feed/log.h"
+#include "carillon/feed/tenant.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
 
@@ -29,4 +31,17 @@ void car_feed_detach(struct car_worker *worker) {
         car_deflater_free(&local->wires.deflater);
         free(local);
     }
+}
+
+uint64_t car_feed_oldest(const struct car_feed *feed, const struct car_tenant *tenant) {
+    return feed->log->ops->ask ? car_tenant_forgotten(tenant) + 1 : car_tenant_oldest(tenant, feed->keep);
+}
+
+uint64_t car_feed_seq_of(const struct car_feed *feed, const struct car_tenant *tenant, struct car_span id) {
+    struct car_uuid uuid;
+    if (car_uuid_read(id, &uuid) != 0) {
+        return 0;
+    }
+    uint64_t seq = car_event_id_seq(&feed->id_key, car_tenant_id(tenant), &uuid);
+    return seq <= car_tenant_newest(tenant) ? seq : 0;
 }

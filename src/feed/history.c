@@ -145,18 +145,3 @@ size_t car_history_read(struct car_history *history, struct car_reader *reader, 
     car_reader_leave(reader);
     return n;
 }
-
-uint64_t car_history_find(struct car_history *history, struct car_reader *reader, const char *id) {
-    uint64_t found = 0;
-    car_reader_enter(reader);
-    uint64_t newest = car_history_newest(history);
-    struct car_history_slots *slots = atomic_load_explicit(&history->slots, memory_order_acquire);
-    for (uint64_t seq = newest; slots && seq >= car_history_oldest(history) && !found; seq--) {
-        struct car_event *event = look(slots, seq);
-        if (event && memcmp(car_event_id(event).ptr, id, CAR_UUID_TEXT) == 0) {
-            found = seq;
-        }
-    }
-    car_reader_leave(reader);
-    return found;
-}

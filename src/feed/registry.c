@@ -11,6 +11,7 @@
 
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
+#include "carillon/base/siphash.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/tsan.h"
@@ -63,48 +64,6 @@ static void table_drop(void *bytes, size_t size, bool readers_may_be_inside) {
     } else {
         free(table);
     }
-}
-
-static uint64_t rotate(uint64_t word, unsigned bits) {
-    return word << bits | word >> (64 - bits);
-}
-
-static void sip_round(uint64_t v[4]) {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
-/* SipHash-1-3 (Aumasson and Bernstein, 2012), which is enough for a table whose hashes nobody sees, with words in the
- * machine's byte order: the hash never leaves the process. */
-static uint64_t sip_hash(const uint64_t key[2], struct car_span text) {
-    uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
-                     key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
-    size_t whole = text.len / 8;
-    for (size_t i = 0; i <= whole; i++) {
-        uint64_t word = 0;
-        if (i < whole) {
-            memcpy(&word, text.ptr + i * 8, 8);
-        } else {
-            memcpy(&word, text.ptr + i * 8, text.len % 8);
-            word |= (uint64_t)text.len << 56;
-        }
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-    }
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++) {
-        sip_round(v);
-    }
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* Keyed by `key` already, so the set's own seed has nothing to add. */
@@ -170,7 +129,7 @@ struct car_tenant *car_registry_find(struct car_registry *registry, struct car_r
     if (id.len < 1 || id.len > CAR_TENANT_ID_MAX) {
         return NULL; /* hashes nothing that is only long */
     }
-    struct car_tenant_key wanted = {.hash = sip_hash(registry->key, id), .id = id};
+    struct car_tenant_key wanted = {.hash = car_siphash(registry->key, id.ptr, id.len), .id = id};
     return look_up(registry, reader, &wanted);
 }
 
@@ -204,7 +163,7 @@ int car_registry_add(struct car_registry *registry, struct car_reader *reader, s
     if (!car_tenant_id_ok(id)) {
         return CAR_EINVAL;
     }
-    struct car_tenant_key wanted = {.hash = sip_hash(registry->key, id), .id = id};
+    struct car_tenant_key wanted = {.hash = car_siphash(registry->key, id.ptr, id.len), .id = id};
     struct car_tenant *there = look_up(registry, reader, &wanted);
     int err = CAR_EEXIST;
     if (!there) {

@@ -77,13 +77,20 @@ unsigned car_tenant_connections(const struct car_tenant *tenant) {
     return atomic_load_explicit(&tenant->connections, memory_order_relaxed);
 }
 
-void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, int64_t created_ms) {
-    car_history_init(&tenant->history, newest);
-    tenant->created_ms = created_ms;
+uint64_t car_tenant_forgotten(const struct car_tenant *tenant) {
+    return atomic_load_explicit(&tenant->forgotten, memory_order_acquire);
 }
 
-int car_tenant_restore_event(struct car_tenant *tenant, struct car_reader *reader, struct car_event *event) {
-    return car_history_append(&tenant->history, reader, event);
+void car_tenant_forget(struct car_tenant *tenant, uint64_t seq) {
+    if (seq > car_tenant_forgotten(tenant)) {
+        atomic_store_explicit(&tenant->forgotten, seq, memory_order_release);
+    }
+}
+
+void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, uint64_t forgotten, int64_t created_ms) {
+    car_history_init(&tenant->history, newest);
+    atomic_init(&tenant->forgotten, forgotten);
+    tenant->created_ms = created_ms;
 }
 
 double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms) {
@@ -93,8 +100,4 @@ double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms) {
 size_t car_tenant_read(struct car_tenant *tenant, struct car_reader *reader, uint64_t seq, struct car_event **out,
                        size_t max) {
     return car_history_read(&tenant->history, reader, seq, out, max);
-}
-
-uint64_t car_tenant_find(struct car_tenant *tenant, struct car_reader *reader, struct car_span id) {
-    return id.len == CAR_UUID_TEXT ? car_history_find(&tenant->history, reader, id.ptr) : 0;
 }

@@ -49,6 +49,7 @@ struct car_tenant {
 
     /* written by the drainer, read by any thread */
     struct car_rate rate;
+    atomic_uint_fast64_t forgotten; /* by the log; written by its thread */
 
     int64_t created_ms; /* never changes */
 

@@ -10,6 +10,8 @@
 #include "carillon/feed/publish.h"
 #include "carillon/runtime/worker.h"
 
+#include "pages.h"
+
 /* Bounds on one transaction. What is left is the next one's. */
 #define EVENTS_MAX 4096u
 #define BYTES_MAX  (4u << 20)
@@ -31,6 +33,7 @@ struct part {
 struct group {
     struct car_log log; /* first */
     struct car_rows *rows;
+    struct car_pages *pages;
     struct car_worker *worker; /* the log's thread; all that follows is its own */
     struct car_note stop;
     struct car_task turn;
@@ -48,6 +51,8 @@ struct group {
     bool open; /* a transaction is, and all of `owed` has been inserted in it */
     struct car_event *owed[OWED_MAX];
     size_t owed_count; /* published, and not committed */
+
+    uint64_t events, transactions; /* committed so far */
 };
 
 static struct group *of_log(struct car_log *log) {
@@ -87,6 +92,10 @@ static void ready(struct car_log *log, struct car_tenant *tenant, struct car_wor
     car_worker_post(worker, of_log(log)->worker, &seat->note);
 }
 
+static void ask(struct car_log *log, struct car_log_ask *ask) {
+    car_pages_ask(of_log(log)->pages, ask);
+}
+
 /* A transaction. */
 
 /* The tenant has had its turn: it gets in line again where there is more of it. */
@@ -103,7 +112,7 @@ static void take(struct group *group, struct car_drain_seat *seat) {
     size_t room = EVENTS_MAX - group->item_count;
     room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
     part.count = car_drain_take(group->log.feed, seat->tenant, worker->reader, part.items, room);
-    int err = part.count ? car_drain_number(seat->tenant, part.items, part.count, worker->reader) : 0;
+    int err = part.count ? car_drain_number(group->log.feed, seat->tenant, part.items, part.count, worker->reader) : 0;
     if (err) {
         car_drain_refuse(part.items, part.count, err, worker);
     }
@@ -175,6 +184,11 @@ static void note_health(struct group *group, int err) {
     }
 }
 
+static void count(struct group *group, size_t events) {
+    group->events += events;
+    group->transactions++;
+}
+
 /* --durability commit */
 
 static void commit_now(struct group *group) {
@@ -185,6 +199,8 @@ static void commit_now(struct group *group) {
         err = err ? err : ops->commit(group->rows);
         if (err) {
             ops->rollback(group->rows);
+        } else {
+            count(group, group->item_count);
         }
     }
     note_health(group, err);
@@ -249,6 +265,7 @@ static int flush(struct group *group) {
             return err;
         }
         group->open = false;
+        count(group, group->owed_count);
         while (group->owed_count) {
             car_event_unref(&group->owed[--group->owed_count]);
         }
@@ -325,20 +342,24 @@ static void group_close(struct car_log **log) {
     *log = NULL;
     car_mailbox_post(&group->worker->mailbox, &group->stop);
     car_worker_join(group->worker);
+    car_log_info("store: %llu events in %llu transactions", (unsigned long long)group->events,
+                 (unsigned long long)group->transactions);
+    car_pages_close(&group->pages);
     group->rows->ops->free(group->rows);
     group_free(group);
 }
 
-static const struct car_log_ops OPS = {.ready = ready, .close = group_close};
+static const struct car_log_ops OPS = {.ready = ready, .ask = ask, .close = group_close};
 
 struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
-                               bool relaxed) {
+                               struct car_pages *pages, bool relaxed) {
     struct group *group = calloc(1, sizeof *group);
     if (!group) {
         return NULL;
     }
     group->log = (struct car_log){.ops = &OPS, .feed = feed};
     group->rows = rows;
+    group->pages = pages;
     group->relaxed = relaxed;
     group->ready_end = &group->ready;
     group->stop.run = on_stop;

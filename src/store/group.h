@@ -9,6 +9,7 @@
 
 struct car_event;
 struct car_feed;
+struct car_pages;
 struct car_reclaim;
 struct car_rows;
 struct car_tenant;
@@ -48,9 +49,10 @@ struct car_rows {
     const char *why; /* the last of them that failed did: one line, valid until the next fails */
 };
 
-/* A log that stores in `rows`, which it takes over, with its thread running. NULL where there is no memory or no
- * thread; then `rows` is still the caller's. `relaxed`: events are published when they are inserted, and committed
- * within 100 ms. */
-struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows, bool relaxed);
+/* A log that stores in `rows` and is read by `pages`, both of which it takes over, with its thread running. NULL where
+ * there is no memory or no thread; then they are still the caller's. `relaxed`: events are published when they are
+ * inserted, and committed within 100 ms. */
+struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
+                               struct car_pages *pages, bool relaxed);
 
 #endif

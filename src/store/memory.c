@@ -41,6 +41,7 @@ struct car_log *car_log_memory(struct car_feed *feed) {
         log->feed = feed;
         uint64_t epoch;
         car_random(&epoch, sizeof epoch);
+        car_random(&feed->id_key, sizeof feed->id_key);
         snprintf(feed->epoch, sizeof feed->epoch, "%016llx", (unsigned long long)epoch);
     }
     return log;

@@ -12,24 +12,46 @@
 
 #include "group.h"
 #include "sqlite_db.h"
+#include "sqlite_reader.h"
+#include "sqlite_row.h"
 
-enum statement { BEGIN, TENANT, INSERT, PROBE, COMMIT, ROLLBACK, STATEMENTS };
+/* Threads that read pages. */
+#define READERS 2u
+
+enum statement { BEGIN, TENANT, INSERT, TYPE, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
 static const char PUT_TENANT[] = "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"
                                  " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n";
 static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
+static const char ADD_TYPE[] = "INSERT INTO types (tenant, type, count) VALUES (?1, ?2, ?3)"
+                               " ON CONFLICT (tenant, type) DO UPDATE SET count = count + excluded.count";
+
 static const char *const SQL[STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE", [TENANT] = PUT_TENANT,
-    [INSERT] = PUT_EVENT,        [PROBE] = "UPDATE log SET epoch = epoch",
-    [COMMIT] = "COMMIT",         [ROLLBACK] = "ROLLBACK",
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [TENANT] = PUT_TENANT,
+    [INSERT] = PUT_EVENT,
+    [TYPE] = ADD_TYPE,
+    [PROBE] = "UPDATE log SET epoch = epoch",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
 };
+
+/* How many events of a type have been inserted. */
+struct tally {
+    struct car_span type; /* an event's, which lives as long as its transaction */
+    int64_t count;
+};
+
+#define TALLIES 16
 
 struct sqlite {
     struct car_rows rows; /* first */
     struct car_sqlite_db db;
     sqlite3_stmt *statements[STATEMENTS];
+    struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
+    unsigned tally_count;
 };
 
 static struct sqlite *of_rows(struct car_rows *rows) {
@@ -54,6 +76,7 @@ static int run(struct sqlite *sqlite, enum statement which, int64_t *number, con
 }
 
 static int begin(struct car_rows *rows) {
+    of_rows(rows)->tally_count = 0;
     return run(of_rows(rows), BEGIN, NULL, "no transaction begins");
 }
 
@@ -61,15 +84,41 @@ static int bind_text(sqlite3_stmt *statement, int at, struct car_span text) {
     return sqlite3_bind_text(statement, at, text.ptr, (int)text.len, SQLITE_STATIC);
 }
 
+static int add_types(struct sqlite *sqlite) {
+    sqlite3_stmt *statement = sqlite->statements[TYPE];
+    int err = 0;
+    for (unsigned i = 0; i < sqlite->tally_count && !err; i++) {
+        (void)bind_text(statement, 2, sqlite->tallies[i].type);
+        (void)sqlite3_bind_int64(statement, 3, sqlite->tallies[i].count);
+        err = run(sqlite, TYPE, NULL, "types are not counted");
+    }
+    sqlite->tally_count = 0;
+    return err;
+}
+
+static int count_type(struct sqlite *sqlite, struct car_span type) {
+    for (unsigned i = 0; i < sqlite->tally_count; i++) {
+        if (car_span_eq(sqlite->tallies[i].type, type)) {
+            sqlite->tallies[i].count++;
+            return 0;
+        }
+    }
+    int err = sqlite->tally_count == TALLIES ? add_types(sqlite) : 0;
+    sqlite->tallies[sqlite->tally_count++] = (struct tally){type, 1};
+    return err;
+}
+
 static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64_t newest) {
     struct sqlite *sqlite = of_rows(rows);
     sqlite3_stmt *statement = sqlite->statements[TENANT];
     int64_t n = 0;
+    int err = add_types(sqlite);
     (void)bind_text(statement, 1, car_tenant_id(tenant));
     (void)sqlite3_bind_int64(statement, 2, car_tenant_created_ms(tenant));
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)newest);
-    int err = run(sqlite, TENANT, &n, "a tenant is not stored");
+    err = err ? err : run(sqlite, TENANT, &n, "a tenant is not stored");
     (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, n);
+    (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, n);
     return err;
 }
 
@@ -83,7 +132,8 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     (void)sqlite3_bind_int64(statement, 4, row.wall_ms);
     (void)bind_text(statement, 5, row.type);
     (void)bind_text(statement, 6, row.content);
-    return run(sqlite, INSERT, NULL, "an event is not stored");
+    int err = run(sqlite, INSERT, NULL, "an event is not stored");
+    return err ? err : count_type(sqlite, row.type);
 }
 
 static int probe(struct car_rows *rows) {
@@ -91,7 +141,8 @@ static int probe(struct car_rows *rows) {
 }
 
 static int commit(struct car_rows *rows) {
-    return run(of_rows(rows), COMMIT, NULL, "a transaction is not committed");
+    int err = add_types(of_rows(rows));
+    return err ? err : run(of_rows(rows), COMMIT, NULL, "a transaction is not committed");
 }
 
 static void rollback(struct car_rows *rows) {
@@ -124,52 +175,12 @@ struct restoring {
     struct sqlite *sqlite;
     struct car_feed *feed;
     struct car_reader *reader;
-    sqlite3_stmt *tenants, *events;
+    sqlite3_stmt *tenants;
     const char *what; /* is wrong; NULL: what SQLite says */
 };
 
-static struct car_span column(sqlite3_stmt *statement, int at) {
-    const char *bytes = sqlite3_column_blob(statement, at);
-    return car_span_of(bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, at));
-}
-
-static int restore_event(struct restoring *r, struct car_tenant *tenant, uint64_t seq) {
-    struct car_event_row row = {.seq = (uint64_t)sqlite3_column_int64(r->events, 0),
-                                .wall_ms = sqlite3_column_int64(r->events, 2),
-                                .type = column(r->events, 3),
-                                .content = column(r->events, 4)};
-    struct car_span id = column(r->events, 1);
-    if (row.seq != seq || id.len != sizeof row.id.bytes || !car_event_type_ok(row.type)) {
-        r->what = "is damaged: an event is missing, or is none";
-        return CAR_EINVAL;
-    }
-    memcpy(row.id.bytes, id.ptr, id.len);
-    struct car_event *event = car_event_restore(tenant, &row);
-    return event ? car_tenant_restore_event(tenant, r->reader, event) : CAR_ENOMEM;
-}
-
-/* Its newest events, as many as are kept in memory. */
-static int restore_events(struct restoring *r, struct car_tenant *tenant, int64_t n, uint64_t newest,
-                          int64_t created_ms) {
-    uint64_t seq = newest > r->feed->keep ? newest - r->feed->keep : 0;
-    (void)sqlite3_bind_int64(r->events, 1, n);
-    (void)sqlite3_bind_int64(r->events, 2, (sqlite3_int64)seq);
-    car_tenant_restore(tenant, seq, created_ms);
-    int err = 0;
-    int status = SQLITE_OK;
-    while (!err && (status = sqlite3_step(r->events)) == SQLITE_ROW) {
-        err = restore_event(r, tenant, ++seq);
-    }
-    (void)sqlite3_reset(r->events);
-    if (!err && status == SQLITE_DONE && seq != newest) {
-        r->what = "is damaged: an event is missing";
-        return CAR_EINVAL;
-    }
-    return err || status == SQLITE_DONE ? err : car_sqlite_failed(&r->sqlite->db, "the log cannot be read");
-}
-
 static int restore_tenant(struct restoring *r) {
-    struct car_span id = column(r->tenants, 1);
+    struct car_span id = car_sqlite_column(r->tenants, 1);
     struct car_tenant *tenant = NULL;
     int err = car_registry_add(r->feed->registry, r->reader, id, &tenant);
     if (err == CAR_EFULL) {
@@ -177,19 +188,24 @@ static int restore_tenant(struct restoring *r) {
     } else if (err == CAR_EINVAL || err == CAR_EEXIST) {
         r->what = "is damaged: a tenant is there twice, or is none";
     }
-    return err ? err
-               : restore_events(r, tenant, sqlite3_column_int64(r->tenants, 0),
-                                (uint64_t)sqlite3_column_int64(r->tenants, 2), sqlite3_column_int64(r->tenants, 3));
+    if (!err) {
+        car_tenant_restore(tenant, (uint64_t)sqlite3_column_int64(r->tenants, 2),
+                           (uint64_t)sqlite3_column_int64(r->tenants, 3), sqlite3_column_int64(r->tenants, 4));
+    }
+    return err;
 }
 
-static int restore_epoch(struct restoring *r) {
+static int restore_log(struct restoring *r) {
     sqlite3_stmt *statement;
-    int err = car_sqlite_prepare(&r->sqlite->db, &statement, "SELECT epoch FROM log");
+    struct car_feed *feed = r->feed;
+    int err = car_sqlite_prepare(&r->sqlite->db, &statement, "SELECT epoch, id_key FROM log");
     if (err) {
         return err;
     }
-    if (sqlite3_step(statement) == SQLITE_ROW && column(statement, 0).len == CAR_EPOCH_LEN) {
-        memcpy(r->feed->epoch, column(statement, 0).ptr, CAR_EPOCH_LEN);
+    if (sqlite3_step(statement) == SQLITE_ROW && car_sqlite_column(statement, 0).len == CAR_EPOCH_LEN &&
+        car_sqlite_column(statement, 1).len == sizeof feed->id_key) {
+        memcpy(feed->epoch, car_sqlite_column(statement, 0).ptr, CAR_EPOCH_LEN);
+        memcpy(&feed->id_key, car_sqlite_column(statement, 1).ptr, sizeof feed->id_key);
     } else {
         r->what = "is damaged: the log has no name";
         err = CAR_EINVAL;
@@ -200,19 +216,28 @@ static int restore_epoch(struct restoring *r) {
 
 static int restore(struct restoring *r) {
     struct car_sqlite_db *db = &r->sqlite->db;
-    int err = restore_epoch(r);
-    err = err ? err : car_sqlite_prepare(db, &r->tenants, "SELECT n, id, newest, created_ms FROM tenants");
-    err = err ? err
-              : car_sqlite_prepare(db, &r->events,
-                                   "SELECT seq, id, wall_ms, type, content FROM events"
-                                   " WHERE tenant = ?1 AND seq > ?2 ORDER BY seq");
+    int err = restore_log(r);
+    err = err ? err : car_sqlite_prepare(db, &r->tenants, "SELECT n, id, newest, forgotten, created_ms FROM tenants");
     int status = SQLITE_OK;
     while (!err && (status = sqlite3_step(r->tenants)) == SQLITE_ROW) {
         err = restore_tenant(r);
     }
-    (void)sqlite3_finalize(r->events);
     (void)sqlite3_finalize(r->tenants);
     return err || status == SQLITE_DONE ? err : car_sqlite_failed(&r->sqlite->db, "the log cannot be read");
+}
+
+/* NULL where there is no memory, or no thread. */
+static struct car_pages *open_pages(struct car_reclaim *reclaim, const char *path) {
+    void *readers[READERS];
+    unsigned n = 0;
+    while (n < READERS && (readers[n] = car_sqlite_reader_open(path))) {
+        n++;
+    }
+    struct car_pages *pages = n == READERS ? car_pages_open(reclaim, &car_sqlite_reader_ops, readers, READERS) : NULL;
+    for (; !pages && n > 0; n--) {
+        car_sqlite_reader_ops.free(readers[n - 1]);
+    }
+    return pages;
 }
 
 int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct car_reader *reader,
@@ -233,8 +258,12 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);
     }
-    struct car_log *log = err ? NULL : car_group_open(feed, reclaim, &sqlite->rows, config->relaxed);
+    struct car_pages *pages = err ? NULL : open_pages(reclaim, config->path);
+    struct car_log *log = pages ? car_group_open(feed, reclaim, &sqlite->rows, pages, config->relaxed) : NULL;
     if (!log) {
+        if (pages) {
+            car_pages_close(&pages);
+        }
         snprintf(why, size, "%s: %s", config->path,
                  restoring.what    ? restoring.what
                  : err == CAR_ESYS ? sqlite->db.why

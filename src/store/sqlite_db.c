@@ -8,32 +8,15 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "carillon/base/clock.h"
-#include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
+
+#include "sqlite_schema.h"
 
 #define HEADER_LEN        100
 #define MAGIC             "SQLite format 3" /* and its NUL */
 #define USER_VERSION_AT   60
 #define APPLICATION_ID_AT 68
 #define BUSY_MS           2000 /* for another process that looks into the database */
-#define STRINGIFY(x)      #x
-#define TEXT_OF(x)        STRINGIFY(x)
-
-/*
- * Version 1. A tenant's row is there from its first event on; `newest` is kept in the same transaction as the events. A
- * row of `events` is what the event's JSON is made of (car_event_row).
- */
-static const char SCHEMA[] =
-    "BEGIN IMMEDIATE;"
-    "CREATE TABLE log (epoch TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE tenants (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,"
-    " newest INTEGER NOT NULL) STRICT;"
-    "CREATE TABLE events (tenant INTEGER NOT NULL REFERENCES tenants, seq INTEGER NOT NULL, id BLOB NOT NULL,"
-    " wall_ms INTEGER NOT NULL, type TEXT NOT NULL, content TEXT NOT NULL,"
-    " PRIMARY KEY (tenant, seq)) STRICT, WITHOUT ROWID;"
-    "PRAGMA application_id = " TEXT_OF(CAR_SQLITE_APPLICATION) ";"
-                                                               "PRAGMA user_version = " TEXT_OF(CAR_SQLITE_VERSION) ";";
 
 int car_sqlite_failed(struct car_sqlite_db *db, const char *what) {
     snprintf(db->why, sizeof db->why, "%s: %s", what, sqlite3_errmsg(db->handle));
@@ -51,8 +34,7 @@ static uint32_t number_at(const unsigned char *header, size_t at) {
 
 /* What is wrong with a file, by its header, which SQLite is not asked for: opening a database may write to it. An empty
  * file is a database that was not made yet. */
-static const char *judge(const unsigned char *header, ssize_t len, bool *empty) {
-    *empty = len == 0;
+static const char *judge(const unsigned char *header, ssize_t len) {
     if (len == 0) {
         return NULL;
     }
@@ -66,7 +48,7 @@ static const char *judge(const unsigned char *header, ssize_t len, bool *empty) 
 }
 
 /* Locks the file, and looks at what it is. SQLite's own locks are of another kind, and do not meet this one. */
-static int lock_file(struct car_sqlite_db *db, const char *path, bool *empty, const char **what) {
+static int lock_file(struct car_sqlite_db *db, const char *path, const char **what) {
     unsigned char header[HEADER_LEN];
     db->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (db->lock < 0) {
@@ -78,7 +60,7 @@ static int lock_file(struct car_sqlite_db *db, const char *path, bool *empty, co
         return CAR_ESYS;
     }
     ssize_t len = pread(db->lock, header, sizeof header, 0);
-    *what = len < 0 ? strerror(errno) : judge(header, len, empty);
+    *what = len < 0 ? strerror(errno) : judge(header, len);
     return *what ? CAR_EINVAL : 0;
 }
 
@@ -86,38 +68,62 @@ static int run(struct car_sqlite_db *db, const char *sql) {
     return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : CAR_ESYS;
 }
 
-/* All of it, or nothing. */
-static int make(struct car_sqlite_db *db) {
-    char line[160];
-    uint64_t epoch;
-    car_random(&epoch, sizeof epoch);
-    snprintf(line, sizeof line, "INSERT INTO log VALUES ('%016llx', %lld); COMMIT;", (unsigned long long)epoch,
-             (long long)car_clock_wall_ms());
-    int err = run(db, SCHEMA);
-    return err ? err : run(db, line);
+/* What the version is in truth: a newer one may still lie in the WAL. */
+static int read_version(struct car_sqlite_db *db, unsigned *version, const char **what) {
+    sqlite3_stmt *statement = NULL;
+    int err = sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
+                      sqlite3_step(statement) == SQLITE_ROW
+                  ? 0
+                  : CAR_ESYS;
+    if (!err) {
+        *version = (unsigned)sqlite3_column_int(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    if (!err && *version > CAR_SQLITE_VERSION) {
+        *what = "was made by a newer version";
+        err = CAR_EINVAL;
+    }
+    return err;
+}
+
+/* Settings, and the schema. The header says whose it is from the first commit on: that one is made before anything goes
+ * to a WAL. */
+static int set_up(struct car_sqlite_db *db, const char **what) {
+    unsigned version = 0;
+    (void)sqlite3_extended_result_codes(db->handle, 1);
+    (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+    int err = run(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    err = err ? err : read_version(db, &version, what);
+    if (!err && version < CAR_SQLITE_VERSION) {
+        err = car_sqlite_schema_update(db->handle, version) == SQLITE_OK ? 0 : CAR_ESYS;
+    }
+    return err ? err : run(db, "PRAGMA journal_mode = WAL;");
 }
 
 int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size) {
     const char *what = NULL;
-    bool empty = false;
     *db = (struct car_sqlite_db){.lock = -1};
-    int err = lock_file(db, path, &empty, &what);
+    int err = lock_file(db, path, &what);
     if (!err && sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
         err = CAR_ESYS;
     }
-    if (!err) {
-        (void)sqlite3_extended_result_codes(db->handle, 1);
-        (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
-        /* The header says whose it is from the first commit on: that one is made before anything goes to a WAL. */
-        err = run(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-        err = err || !empty ? err : make(db);
-        err = err ? err : run(db, "PRAGMA journal_mode = WAL;");
-    }
+    err = err ? err : set_up(db, &what);
     if (err) {
         snprintf(why, size, "%s: %s", path, what ? what : sqlite3_errmsg(db->handle));
         car_sqlite_db_close(db);
     }
     return err;
+}
+
+int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path) {
+    *db = (struct car_sqlite_db){.lock = -1};
+    if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        int err = car_sqlite_failed(db, path);
+        car_sqlite_db_close(db);
+        return err;
+    }
+    (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+    return 0;
 }
 
 void car_sqlite_db_close(struct car_sqlite_db *db) {

@@ -4,10 +4,6 @@
 #include <sqlite3.h>
 #include <stddef.h>
 
-/* What stands in a database's header (sqlite.org/fileformat2.html, section 1.3), to tell ours from all others. */
-#define CAR_SQLITE_APPLICATION 0x436c6e31 /* "Cln1" */
-#define CAR_SQLITE_VERSION     1          /* of the schema */
-
 /* A database that is ours alone. */
 struct car_sqlite_db {
     sqlite3 *handle;
@@ -20,6 +16,10 @@ struct car_sqlite_db {
  * code, `why` says in one line what is wrong, and the file is as it was.
  */
 int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size);
+
+/* Another connection to it, which only reads, for another thread. Without the lock: the first one holds it, and is
+ * closed last. */
+int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path);
 
 /* Harmless when repeated, and where opening failed. */
 void car_sqlite_db_close(struct car_sqlite_db *db);

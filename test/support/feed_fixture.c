@@ -221,6 +221,24 @@ struct car_event *feed_event(struct car_tenant *tenant, const char *type, const 
     return event;
 }
 
+static int post(struct feed_fixture *f, unsigned worker, struct car_event *event) {
+    struct posted *posted = calloc(1, sizeof *posted);
+    must(posted != NULL, "no memory");
+    posted->f = f;
+    posted->publish =
+        (struct car_publish){.tenant = (struct car_tenant *)(uintptr_t)event->tenant, .event = event, .done = on_done};
+    int err = car_publish(&posted->publish, f->workers[worker]);
+    if (err) {
+        car_event_unref(&event);
+        free(posted);
+    }
+    return err;
+}
+
+void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event) {
+    must(post(f, worker, event) == 0, "an event is not accepted");
+}
+
 unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count,
                             size_t len) {
     char *message = malloc(len + 3);
@@ -229,19 +247,8 @@ unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_
     message[0] = message[len + 1] = '"';
     message[len + 2] = '\0';
     unsigned accepted = 0;
-    for (; accepted < count; accepted++) {
-        struct posted *posted = calloc(1, sizeof *posted);
-        must(posted != NULL, "no memory");
-        posted->f = f;
-        posted->publish.tenant = tenant;
-        posted->publish.event = feed_event(tenant, "message", message);
-        posted->publish.done = on_done;
-        struct car_event *event = posted->publish.event;
-        if (car_publish(&posted->publish, f->workers[worker]) != 0) {
-            car_event_unref(&event);
-            free(posted);
-            break;
-        }
+    while (accepted < count && post(f, worker, feed_event(tenant, "message", message)) == 0) {
+        accepted++;
     }
     free(message);
     return accepted;

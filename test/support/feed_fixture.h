@@ -76,6 +76,9 @@ unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_
                             size_t len);
 unsigned feed_publish(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count);
 
+/* Publishes the event from that worker (on its thread); it has to be accepted. */
+void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event);
+
 /* A new event with that type; the message says which. */
 struct car_event *feed_event(struct car_tenant *tenant, const char *type, const char *message_literal);
 

@@ -1,4 +1,5 @@
 #include "carillon/feed/event.h"
+#include "carillon/feed/event_id.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -12,12 +13,13 @@
 #define WALL_MS INT64_C(1795207000123) /* 2026-11-20T20:36:40.123Z */
 #define WALL    "2026-11-20T20:36:40.123Z"
 
+static const struct car_event_key ID_KEY = {{1, 2}, {3, 4}};
 static struct car_tenant *tenant;
 
 static struct car_event *sealed(const struct car_draft *draft, uint64_t seq) {
     struct car_event *event = car_event_new(tenant, draft);
     CU_ASSERT_PTR_NOT_NULL_FATAL(event);
-    car_event_seal(event, seq, WALL_MS);
+    car_event_seal(event, seq, WALL_MS, &ID_KEY);
     return event;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "carillon/feed/event.h"
+#include "carillon/feed/event_id.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
 
@@ -10,6 +11,7 @@
 
 #define MANY 3000
 
+static const struct car_event_key ID_KEY = {{1, 2}, {3, 4}};
 static struct car_tenant *tenant;
 static struct car_reclaim *reclaim;
 static struct car_reader *reader;
@@ -19,7 +21,7 @@ static struct car_history h;
 static struct car_event *append(bool keep) {
     struct car_draft draft = {.type = CAR_SPAN("t"), .message = CAR_SPAN("\"m\"")};
     struct car_event *event = car_event_new(tenant, &draft);
-    car_event_seal(event, car_history_newest(&h) + 1, 1);
+    car_event_seal(event, car_history_newest(&h) + 1, 1, &ID_KEY);
     struct car_event *again = keep ? car_event_ref(event) : NULL;
     CU_ASSERT_EQUAL_FATAL(car_history_append(&h, reader, event), 0);
     return again;
@@ -57,7 +59,6 @@ static void test_empty(void) {
     expect(0, 10, 0, 0);
     expect(1, 10, 0, 0);
     expect(UINT64_MAX, 10, 0, 0);
-    CU_ASSERT_EQUAL(car_history_find(&h, reader, "00000000-0000-4000-8000-000000000000"), 0);
     car_history_forget(&h, reader, 100);
     CU_ASSERT_EQUAL(car_history_oldest(&h), 1);
     car_history_free(&h);
@@ -168,30 +169,6 @@ static void test_references(void) {
     car_history_free(&h);
 }
 
-static void test_find(void) {
-    car_history_init(&h, 0);
-    struct car_event *events[50];
-    for (unsigned i = 0; i < 50; i++) {
-        events[i] = append(true);
-    }
-    for (unsigned i = 0; i < 50; i++) {
-        CU_ASSERT_EQUAL(car_history_find(&h, reader, car_event_id(events[i]).ptr), i + 1);
-    }
-    car_history_forget(&h, reader, 21);
-    for (unsigned i = 0; i < 50; i++) {
-        CU_ASSERT_EQUAL(car_history_find(&h, reader, car_event_id(events[i]).ptr), i < 20 ? 0 : i + 1);
-    }
-    CU_ASSERT_EQUAL(car_history_find(&h, reader, "00000000-0000-4000-8000-000000000000"), 0);
-    car_history_forget(&h, reader, 51);
-    CU_ASSERT_EQUAL(car_history_find(&h, reader, car_event_id(events[49]).ptr), 0);
-    for (unsigned i = 0; i < 50; i++) {
-        car_event_unref(&events[i]);
-    }
-    car_history_free(&h);
-    drop_retired();
-}
-
-/* A log that comes back with events it does not keep in memory. */
 static void test_begins_later(void) {
     car_history_init(&h, 1000000);
     CU_ASSERT_EQUAL(car_history_newest(&h), 1000000);
@@ -207,10 +184,13 @@ static void test_begins_later(void) {
 }
 
 static const struct car_test TESTS[] = {
-    {"nothing yet", test_empty},         {"append and read", test_append_and_read},
-    {"growth by doubling", test_growth}, {"a window that moves on", test_window},
-    {"forgetting", test_forget},         {"references", test_references},
-    {"find by id", test_find},           {"a history that begins later", test_begins_later},
+    {"nothing yet", test_empty},
+    {"append and read", test_append_and_read},
+    {"growth by doubling", test_growth},
+    {"a window that moves on", test_window},
+    {"forgetting", test_forget},
+    {"references", test_references},
+    {"a history that begins later", test_begins_later},
 };
 
 int main(void) {

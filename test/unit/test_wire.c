@@ -6,6 +6,7 @@
 
 #include "carillon/base/blob.h"
 #include "carillon/feed/event.h"
+#include "carillon/feed/event_id.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/deflate.h"
 
@@ -17,6 +18,7 @@
 static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-*/=?!.,;:_#~|(){}[]@$%^";
 
 static struct car_tenant *tenant;
+static const struct car_event_key ID_KEY = {{1, 2}, {3, 4}};
 static struct car_deflater *deflater;
 static struct car_wire_kit kit;
 
@@ -33,7 +35,7 @@ static struct car_event *event_of(uint64_t seq, size_t len, char fill) {
     message[0] = message[len + 1] = '"';
     message[len + 2] = '\0';
     struct car_event *event = feed_event(tenant, "t", message);
-    car_event_seal(event, seq, 1);
+    car_event_seal(event, seq, 1, &ID_KEY);
     free(message);
     return event;
 }

@@ -36,7 +36,8 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
 /* Gives what was taken its seqs and its time, in order, behind what the history has. Nobody sees that yet: a log that
  * stores it elsewhere does so now, and then publishes or refuses it, all of it. 0; CAR_ENOMEM: then it can only be
  * refused. */
-int car_drain_number(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader);
+int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
+                     struct car_reader *reader);
 
 /* It is in the log: puts it in the history, wakes the lanes, answers the publishers. `reader` is the calling thread's,
  * `self` its worker, NULL where it is none. */

@@ -8,6 +8,7 @@
 #include "carillon/base/uuid.h"
 #include "carillon/runtime/reclaim.h"
 
+struct car_event_key;
 struct car_tenant;
 
 /*
@@ -57,11 +58,11 @@ void car_event_row(const struct car_event *event, struct car_event_row *row);
  * memory ran out. */
 struct car_event *car_event_restore(const struct car_tenant *tenant, const struct car_event_row *row);
 
-/* A new event of the tenant with a fresh id and one reference, not sealed. NULL where memory ran out. */
+/* A new event of the tenant with one reference, not sealed. NULL where memory ran out. */
 struct car_event *car_event_new(const struct car_tenant *tenant, const struct car_draft *draft);
 
-/* Gives the event its place and time. Once, before anybody else can see it. */
-void car_event_seal(struct car_event *event, uint64_t seq, int64_t wall_ms);
+/* Gives the event its place, its time, and an id of that log. Once, before anybody else can see it. */
+void car_event_seal(struct car_event *event, uint64_t seq, int64_t wall_ms, const struct car_event_key *key);
 
 struct car_event *car_event_ref(struct car_event *event);
 

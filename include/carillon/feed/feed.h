@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "carillon/base/span.h"
+#include "carillon/feed/event_id.h"
 #include "carillon/feed/wire.h"
 
 #define CAR_EPOCH_LEN 16
@@ -12,6 +13,7 @@
 struct car_log;
 struct car_reclaim;
 struct car_registry;
+struct car_tenant;
 struct car_worker;
 
 /* What all tenants share. Filled by the thread that starts the process, before the workers run; never changed while
@@ -24,6 +26,7 @@ struct car_feed {
     uint32_t keep;                 /* events kept in memory for each tenant, at least */
     struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */
     char epoch[CAR_EPOCH_LEN + 1]; /* names the log: another one where the store was made anew */
+    struct car_event_key id_key;   /* of the log's events */
 };
 
 /* What the lanes and publishers of one worker share. Owner: the worker's thread; others read the atomic. */
@@ -39,6 +42,14 @@ int car_feed_attach(struct car_feed *feed, struct car_worker *worker);
 
 /* The worker's thread has ended. */
 void car_feed_detach(struct car_worker *worker);
+
+/* The first seq that may be asked for; newest + 1 while there is none. What lies before it has been forgotten. Any
+ * thread. */
+uint64_t car_feed_oldest(const struct car_feed *feed, const struct car_tenant *tenant);
+
+/* The seq of the tenant's event with that id, in its textual form, whether it has been forgotten or not; 0 where it is
+ * none of this log. Any thread. */
+uint64_t car_feed_seq_of(const struct car_feed *feed, const struct car_tenant *tenant, struct car_span id);
 
 static inline struct car_feed_local *car_feed_local(void *worker_feed) {
     return worker_feed;

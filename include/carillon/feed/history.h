@@ -55,7 +55,4 @@ static inline uint64_t car_history_oldest(const struct car_history *history) {
 size_t car_history_read(struct car_history *history, struct car_reader *reader, uint64_t seq, struct car_event **out,
                         size_t max);
 
-/* The seq of the event with that id (CAR_UUID_TEXT characters), or 0. Linear in what is kept. */
-uint64_t car_history_find(struct car_history *history, struct car_reader *reader, const char *id);
-
 #endif

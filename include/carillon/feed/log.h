@@ -3,9 +3,16 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "carillon/runtime/mailbox.h"
+
+struct car_event;
 struct car_feed;
+struct car_filter;
 struct car_log;
+struct car_log_ask;
 struct car_tenant;
 struct car_worker;
 
@@ -19,6 +26,10 @@ struct car_log_ops {
      * soon. Any worker's thread. */
     void (*ready)(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker);
 
+    /* Has a question answered away from all loops, and its `done` called, later. NULL where the log has nothing but
+     * what is in memory. On the question's worker. */
+    void (*ask)(struct car_log *log, struct car_log_ask *ask);
+
     /* All workers have ended. Nulls the pointer. */
     void (*close)(struct car_log **log);
 };
@@ -27,6 +38,58 @@ struct car_log {
     const struct car_log_ops *ops;
     struct car_feed *feed;
     atomic_bool failing; /* what it was last asked to store was refused; written by who stores, read by any thread */
+};
+
+enum car_log_kind { CAR_LOG_PAGE, CAR_LOG_TYPES };
+
+/* A question to a log that keeps more than memory does, about one tenant. First member of what it is about; whoever
+ * asks keeps that alive until `done`. */
+struct car_log_ask {
+    /* set by the caller */
+    enum car_log_kind kind;
+    struct car_tenant *tenant;
+    struct car_worker *worker; /* on whose thread `done` is called */
+    void (*done)(struct car_log_ask *ask);
+
+    /* the log's, until `done` */
+    struct car_note note;
+    int status; /* for `done`: 0; CAR_ENOMEM; CAR_ESYS where the store cannot be read; CAR_EINVAL where what it has is
+                   damaged: and then there is no answer */
+};
+
+#define CAR_LOG_PAGE_EVENTS 64
+
+/* A page of a tenant's log: the events from `first` to `last`, or, descending, from `last` to `first`, that pass a
+ * filter; as many as fit. */
+struct car_log_page {
+    struct car_log_ask ask; /* first; CAR_LOG_PAGE */
+
+    /* set by the caller */
+    uint64_t first, last;            /* seqs, both included */
+    bool descending;                 /* the newest first */
+    uint32_t max_events;             /* 1 to CAR_LOG_PAGE_EVENTS */
+    size_t max_bytes;                /* of JSON; one event is always read */
+    const struct car_filter *filter; /* NULL where all pass; lives until `done` */
+
+    /* The answer. `seen` events of the range have been looked at, from its beginning on: those of them that pass, and
+     * have not been forgotten, are in `events`. It is less than the whole range where the page is full, and where
+     * looking on would take long; and 0 where what was asked for is published, and not in the store yet. */
+    uint64_t seen;
+    uint32_t count;
+    struct car_event *events[CAR_LOG_PAGE_EVENTS]; /* the caller's references */
+};
+
+#define CAR_LOG_TYPES_MAX 1000
+
+/* How many events of each type a tenant has in the log, the most frequent first. */
+struct car_log_types {
+    struct car_log_ask ask; /* first; CAR_LOG_TYPES */
+
+    uint32_t count;
+    struct car_log_type {
+        char type[65]; /* NUL-terminated */
+        uint64_t count;
+    } types[CAR_LOG_TYPES_MAX];
 };
 
 #endif

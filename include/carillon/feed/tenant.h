@@ -35,16 +35,18 @@ int64_t car_tenant_created_ms(const struct car_tenant *tenant);
 /* The newest seq; 0 before the first event. */
 uint64_t car_tenant_newest(const struct car_tenant *tenant);
 
-/* The first seq that readers may ask for, with `keep` events kept; newest + 1 while there is none. */
+/* The first seq that readers may find in memory, with `keep` events kept; newest + 1 while there is none. */
 uint64_t car_tenant_oldest(const struct car_tenant *tenant, uint32_t keep);
 
-/* Gives a tenant the place in the log where a former process has left it: behind seq `newest`. Before anybody else
- * sees it. */
-void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, int64_t created_ms);
+/* A log that keeps more than memory does: the seqs up to this one have been forgotten there, too. */
+uint64_t car_tenant_forgotten(const struct car_tenant *tenant);
 
-/* Puts an event of that log, the next one, in its history, and takes over the reference. Before anybody else sees the
- * tenant. 0 or CAR_ENOMEM. */
-int car_tenant_restore_event(struct car_tenant *tenant, struct car_reader *reader, struct car_event *event);
+/* Nobody is to find the events up to that seq from now on. It never goes back. By the tenant's log, on one thread. */
+void car_tenant_forget(struct car_tenant *tenant, uint64_t seq);
+
+/* Gives a tenant the place in the log where a former process has left it: behind seq `newest`, with nothing in memory.
+ * Before anybody else sees it. */
+void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, uint64_t forgotten, int64_t created_ms);
 
 /* Open sessions. */
 unsigned car_tenant_connections(const struct car_tenant *tenant);
@@ -52,9 +54,8 @@ unsigned car_tenant_connections(const struct car_tenant *tenant);
 /* Events a second, over the last minute. */
 double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms);
 
-/* As car_history_read and car_history_find. */
+/* As car_history_read. */
 size_t car_tenant_read(struct car_tenant *tenant, struct car_reader *reader, uint64_t seq, struct car_event **out,
                        size_t max);
-uint64_t car_tenant_find(struct car_tenant *tenant, struct car_reader *reader, struct car_span id);
 
 #endif

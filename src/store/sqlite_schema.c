@@ -1,0 +1,63 @@
+#include "sqlite_schema.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "carillon/base/clock.h"
+#include "carillon/base/crypto.h"
+
+/* What leads from each version to the next. Never changed once it was released: what is missing is the next one's. */
+static const char *const STEPS[CAR_SQLITE_VERSION] = {
+    /* 1. A tenant's row is there from its first event on; `newest` is kept in the same transaction as the events. A row
+     * of `events` is what the event's JSON is made of (car_event_row). */
+    "CREATE TABLE log (epoch TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE tenants (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,"
+    " newest INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE events (tenant INTEGER NOT NULL REFERENCES tenants, seq INTEGER NOT NULL, id BLOB NOT NULL,"
+    " wall_ms INTEGER NOT NULL, type TEXT NOT NULL, content TEXT NOT NULL,"
+    " PRIMARY KEY (tenant, seq)) STRICT, WITHOUT ROWID;"
+    "PRAGMA application_id = 1131179569;",
+
+    /* 2. The key of the events' ids (car_event_key). Seqs up to `forgotten` are gone, or going. `types` counts the
+     * events that are there. `idempotency` has digests (SHA-256) of keys and bodies, and which events they led to. */
+    "ALTER TABLE log ADD COLUMN id_key BLOB NOT NULL DEFAULT x'';"
+    "UPDATE log SET id_key = randomblob(32);"
+    "ALTER TABLE tenants ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE types (tenant INTEGER NOT NULL REFERENCES tenants, type TEXT NOT NULL, count INTEGER NOT NULL,"
+    " PRIMARY KEY (tenant, type)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO types SELECT tenant, type, count(*) FROM events GROUP BY tenant, type;"
+    "CREATE TABLE idempotency (tenant INTEGER NOT NULL REFERENCES tenants, key BLOB NOT NULL, body BLOB NOT NULL,"
+    " first INTEGER NOT NULL, count INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX idempotency_at ON idempotency (at_ms);",
+};
+
+static int run(sqlite3 *handle, const char *sql) {
+    return sqlite3_exec(handle, sql, NULL, NULL, NULL);
+}
+
+/* The log's name, which tells it from all others. */
+static int name(sqlite3 *handle) {
+    char line[120];
+    uint64_t epoch;
+    car_random(&epoch, sizeof epoch);
+    snprintf(line, sizeof line, "INSERT INTO log (epoch, created_ms) VALUES ('%016llx', %lld)",
+             (unsigned long long)epoch, (long long)car_clock_wall_ms());
+    return run(handle, line);
+}
+
+int car_sqlite_schema_update(sqlite3 *handle, unsigned from) {
+    char version[60];
+    int status = run(handle, "BEGIN IMMEDIATE");
+    for (unsigned v = from; v < CAR_SQLITE_VERSION && status == SQLITE_OK; v++) {
+        status = run(handle, STEPS[v]);
+        if (v == 0 && status == SQLITE_OK) {
+            status = name(handle);
+        }
+    }
+    if (status == SQLITE_OK) {
+        snprintf(version, sizeof version, "PRAGMA user_version = %d; COMMIT", CAR_SQLITE_VERSION);
+        status = run(handle, version);
+    }
+    return status;
+}

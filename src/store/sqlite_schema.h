@@ -1,0 +1,13 @@
+#ifndef CARILLON_STORE_SQLITE_SCHEMA_H
+#define CARILLON_STORE_SQLITE_SCHEMA_H
+
+#include <sqlite3.h>
+
+/* What stands in a database's header (sqlite.org/fileformat2.html, section 1.3), to tell ours from all others. */
+#define CAR_SQLITE_APPLICATION 0x436c6e31 /* "Cln1" */
+#define CAR_SQLITE_VERSION     2          /* of the schema */
+
+/* Brings a database of version `from` (0: it is empty) up to date, all of it or nothing. An SQLite result code. */
+int car_sqlite_schema_update(sqlite3 *handle, unsigned from);
+
+#endif
