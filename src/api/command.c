@@ -7,7 +7,6 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
-#include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
@@ -17,7 +16,6 @@
 #include "respond.h"
 
 #define LIMIT_DEFAULT 50
-#define LIMIT_MAX     1000
 
 int car_refuse(struct car_refusal *refusal, const char *code, const char *what, const char *message) {
     refusal->code = code;
@@ -95,23 +93,41 @@ int car_command_since(const struct car_subscriber *subscriber, const struct car_
     return *out ? 0 : car_refuse(refusal, "bad_request", "sinceId", "is no known event");
 }
 
-int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command, struct car_buf *out,
-                       struct car_refusal *refusal) {
+static void on_found(struct car_scan *scan) {
+    struct car_replay *replay = (struct car_replay *)scan; /* its first member */
+    replay->answer(replay);
+}
+
+int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command,
+                       struct car_replay *replay, struct car_refusal *refusal) {
     uint64_t since;
     uint64_t limit = LIMIT_DEFAULT;
     bool limited = command->limit.kind != CAR_JSON_ABSENT;
-    if (limited && (car_json_u64(&command->limit, LIMIT_MAX, &limit) != 0 || limit == 0)) {
+    if (limited && (car_json_u64(&command->limit, CAR_SCAN_EVENTS_MAX, &limit) != 0 || limit == 0)) {
         return car_refuse(refusal, "bad_request", "limit", "must be 1 to 1000");
     }
     int err = car_command_since(subscriber, &command->since, &command->since_id, &since, refusal);
     if (err) {
         return err;
     }
-    uint64_t oldest = car_feed_oldest(subscriber->api->feed, subscriber->tenant);
-    uint64_t newest = car_tenant_newest(subscriber->tenant);
+    replay->scan = (struct car_scan){.tenant = subscriber->tenant,
+                                     .worker = subscriber->worker,
+                                     .first = since + 1,
+                                     .last = UINT64_MAX,
+                                     .limit = (uint32_t)limit,
+                                     .done = on_found};
+    car_scan_start(&replay->scan);
+    return 0;
+}
+
+int car_replay_write(struct car_replay *replay, struct car_buf *out, struct car_refusal *refusal) {
+    struct car_scan *scan = &replay->scan;
+    if (scan->status) {
+        return car_refuse(refusal, "unavailable", NULL, "the log cannot be read");
+    }
     CAR_BUF_LIT(out, "\"events\":");
-    struct car_event_range range = car_event_array(out, subscriber->tenant, subscriber->worker->reader,
-                                                   since >= oldest ? since + 1 : oldest, newest, limit);
-    car_buf_printf(out, ",\"has_more\":%s", range.next <= newest ? "true" : "false");
+    car_event_array(out, scan);
+    car_buf_printf(out, ",\"has_more\":%s", scan->more ? "true" : "false");
+    car_scan_free(scan);
     return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "carillon/base/buf.h"
 #include "carillon/feed/publish.h"
+#include "carillon/feed/scan.h"
 #include "carillon/proto/json.h"
 
 struct car_api;
@@ -23,6 +24,9 @@ struct car_subscriber {
     struct car_tenant *tenant;
     struct car_worker *worker;
 };
+
+/* So many of its replays may be read at a time: each may hold as much as an answer does. */
+#define CAR_REPLAYS_MAX 8
 
 /* Why it gets nothing: the contract's code, and words for its author. */
 struct car_refusal {
@@ -44,9 +48,21 @@ struct car_post {
 int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
                      struct car_refusal *refusal);
 
-/* replay: appends `"events":[…],"has_more":…`. 0; or CAR_EINVAL and *refusal, and nothing is appended. */
-int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command, struct car_buf *out,
-                       struct car_refusal *refusal);
+/* A replay that is being read. Embedded in what the transport needs for its answer. */
+struct car_replay {
+    struct car_scan scan; /* first */
+    /* Called once, on the subscriber's worker, perhaps before car_command_replay returns. Calls car_replay_write, and
+     * frees what embeds it. */
+    void (*answer)(struct car_replay *replay);
+};
+
+/* replay. 0, and `answer` comes; or CAR_EINVAL and *refusal, and it does not. */
+int car_command_replay(const struct car_subscriber *subscriber, const struct car_command *command,
+                       struct car_replay *replay, struct car_refusal *refusal);
+
+/* Appends `"events":[…],"has_more":…`, and lets go of the events. 0; or CAR_EINVAL and *refusal, and nothing is
+ * appended. */
+int car_replay_write(struct car_replay *replay, struct car_buf *out, struct car_refusal *refusal);
 
 /* Reads where to begin: `since`, a seq, or `since_id`, an event's id, of which at most one is there; 0 where neither
  * is. 0; or CAR_EINVAL and *refusal. */

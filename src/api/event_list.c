@@ -1,39 +1,27 @@
 #include <stdbool.h>
+#include <stdlib.h>
 
-#include "carillon/api/api.h"
 #include "carillon/base/buf.h"
-#include "carillon/base/config.h"
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
-#include "carillon/feed/feed.h"
-#include "carillon/feed/tenant.h"
+#include "carillon/feed/scan.h"
 #include "carillon/proto/http.h"
-#include "carillon/runtime/worker.h"
 
 #include "call.h"
+#include "event_array.h"
 #include "filter.h"
 #include "query.h"
 #include "respond.h"
 
 #define LIMIT_DEFAULT 50
-#define LIMIT_MAX     1000
-
-/* Events are looked at in so large pieces, and an answer ends early once it holds so many bytes. */
-#define PIECE     64
-#define BYTES_MAX (8u << 20)
 
 /* What is asked for: the events with low < seq < high, in one direction, that pass the filter. */
 struct listing {
-    uint64_t low, high;
-    uint64_t limit;
-    bool ascending;
+    struct car_scan scan; /* first */
+    struct car_exchange *exchange;
     struct car_filter filter;
-    struct car_buf scratch;
-    /* the answer */
-    struct car_buf out;
-    uint64_t count;
-    uint64_t last; /* the seq of the last event written */
-    bool more;
+    uint64_t low, high, limit;
+    bool ascending;
 };
 
 static int read_order(struct car_span query, bool *ascending, const char **why) {
@@ -58,7 +46,7 @@ static int read_query(struct car_call *call, struct listing *l, const char **why
     l->ascending = since == 0;
     int results[] = {
         since,
-        car_query_u64(query, "limit", 1, LIMIT_MAX, &l->limit, why),
+        car_query_u64(query, "limit", 1, CAR_SCAN_EVENTS_MAX, &l->limit, why),
         car_query_u64(query, "before", 0, INT64_MAX, &l->high, why),
         read_order(query, &l->ascending, why),
         car_filter_read(query, &l->filter, why),
@@ -71,72 +59,46 @@ static int read_query(struct car_call *call, struct listing *l, const char **why
     return 0;
 }
 
-/* Takes the event into the answer. false once the answer is complete. */
-static bool take(struct listing *l, const struct car_event *event) {
-    if (!car_filter_passes(&l->filter, event, &l->scratch)) {
-        return true;
-    }
-    if (l->count == l->limit || l->out.len > BYTES_MAX) {
-        l->more = true;
-        return false;
-    }
-    if (l->count++) {
-        car_buf_char(&l->out, ',');
-    }
-    car_buf_span(&l->out, car_event_json(event));
-    l->last = event->seq;
-    return true;
+static void listing_free(struct listing *l) {
+    car_scan_free(&l->scan);
+    car_filter_free(&l->filter);
+    free(l);
 }
 
-/* Walks over the events from `first` to `last`, in pieces; within a piece in either direction. */
-static void walk(struct listing *l, struct car_tenant *tenant, struct car_reader *reader, uint64_t first,
-                 uint64_t last) {
-    struct car_event *events[PIECE];
-    bool going = true;
-    while (going && first <= last) {
-        uint64_t from = l->ascending || last - first < PIECE ? first : last - PIECE + 1;
-        uint64_t wanted = last - from + 1 < PIECE ? last - from + 1 : PIECE;
-        size_t n = car_tenant_read(tenant, reader, from, events, (size_t)wanted);
-        for (size_t i = 0; i < n; i++) {
-            const struct car_event *event = l->ascending ? events[i] : events[n - 1 - i];
-            going = going && (event->seq < first || event->seq > last || take(l, event));
-        }
-        uint64_t end = n ? events[n - 1]->seq : last;
-        for (size_t i = 0; i < n; i++) {
-            car_event_unref(&events[i]);
-        }
-        if (l->ascending) {
-            first = end + 1;
-        } else if (from == first) {
-            going = false;
-        } else {
-            last = from - 1;
-        }
-    }
-}
-
-static void answer(struct car_call *call, struct listing *l) {
-    CAR_BUF_LIT(&l->out, "],\"has_more\":");
-    car_buf_span(&l->out, l->more ? CAR_SPAN("true") : CAR_SPAN("false"));
-    CAR_BUF_LIT(&l->out, ",\"next\":");
-    if (l->more) {
-        car_buf_printf(&l->out, "\"%llu\"", (unsigned long long)l->last);
+static void write_answer(struct car_buf *out, const struct car_scan *scan) {
+    CAR_BUF_LIT(out, "{\"events\":");
+    car_event_array(out, scan);
+    CAR_BUF_LIT(out, ",\"has_more\":");
+    car_buf_span(out, scan->more ? CAR_SPAN("true") : CAR_SPAN("false"));
+    CAR_BUF_LIT(out, ",\"next\":");
+    if (scan->more) {
+        car_buf_printf(out, "\"%llu\"", (unsigned long long)scan->events[scan->count - 1]->seq);
     } else {
-        CAR_BUF_LIT(&l->out, "null");
+        CAR_BUF_LIT(out, "null");
     }
-    CAR_BUF_LIT(&l->out, "}");
-    if (l->out.failed) {
-        car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
-        return;
+    CAR_BUF_LIT(out, "}");
+}
+
+static void on_found(struct car_scan *scan) {
+    struct listing *l = (struct listing *)scan; /* its first member */
+    struct car_buf out = CAR_BUF_INIT;
+    if (!scan->status) {
+        write_answer(&out, scan);
     }
-    struct car_response response = {
-        .status = 200,
-        .type = CAR_TYPE_JSON,
-        .body = car_buf_view(&l->out),
-        .headers = "Cache-Control: no-store\r\n",
-        .owner = call->who.tenant,
-    };
-    car_respond(call->exchange, &response);
+    if (scan->status || out.failed) {
+        car_respond_problem(l->exchange, 503, scan->status ? "the log cannot be read" : "out of memory", NULL, NULL);
+    } else {
+        struct car_response response = {
+            .status = 200,
+            .type = CAR_TYPE_JSON,
+            .body = car_buf_view(&out),
+            .headers = "Cache-Control: no-store\r\n",
+            .owner = scan->tenant,
+        };
+        car_respond(l->exchange, &response);
+    }
+    car_buf_free(&out);
+    listing_free(l);
 }
 
 void car_event_list(struct car_call *call) {
@@ -145,23 +107,26 @@ void car_event_list(struct car_call *call) {
         car_event_stream(call);
         return;
     }
-    struct listing l = {0};
-    const char *why = NULL;
-    if (read_query(call, &l, &why) != 0) {
-        car_respond_problem(call->exchange, 400, why, NULL, NULL);
-    } else {
-        struct car_tenant *tenant = call->who.tenant;
-        uint64_t oldest = car_feed_oldest(call->api->feed, tenant);
-        uint64_t newest = car_tenant_newest(tenant);
-        uint64_t first = l.low >= oldest ? l.low + 1 : oldest;
-        uint64_t last = l.high <= newest ? l.high : newest + 1; /* exclusive */
-        CAR_BUF_LIT(&l.out, "{\"events\":[");
-        if (last > first) {
-            walk(&l, tenant, call->worker->reader, first, last - 1);
+    struct listing *l = calloc(1, sizeof *l);
+    const char *why = "out of memory";
+    int err = l ? read_query(call, l, &why) : CAR_ENOMEM;
+    if (err) {
+        car_respond_problem(call->exchange, err == CAR_EINVAL ? 400 : 503, why, NULL, NULL);
+        if (l) {
+            listing_free(l);
         }
-        answer(call, &l);
+        return;
     }
-    car_filter_free(&l.filter);
-    car_buf_free(&l.scratch);
-    car_buf_free(&l.out);
+    l->exchange = call->exchange;
+    l->scan = (struct car_scan){
+        .tenant = call->who.tenant,
+        .worker = call->worker,
+        .first = l->low + 1,
+        .last = l->high ? l->high - 1 : 0,
+        .limit = (uint32_t)l->limit,
+        .descending = !l->ascending,
+        .filter = car_filter_is_empty(&l->filter) ? NULL : &l->filter,
+        .done = on_found,
+    };
+    car_scan_start(&l->scan);
 }

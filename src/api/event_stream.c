@@ -3,6 +3,7 @@
 #include "carillon/api/api.h"
 #include "carillon/base/buf.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/scan.h"
 #include "carillon/feed/session.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/net/sse_conn.h"
@@ -18,6 +19,14 @@ struct stream {
     struct car_sse sse; /* first: the connection's handlers get it */
     struct car_session session;
     bool leaving; /* the server goes away, and something is owed first */
+    bool ended;
+    struct snapshot *snapshot; /* that is being read, before anything live is sent */
+};
+
+struct snapshot {
+    struct car_scan scan; /* first */
+    struct stream *stream;
+    uint64_t newest; /* what the session is in step with */
 };
 
 static struct stream *of_session(struct car_session *session) {
@@ -54,8 +63,12 @@ static void caught_up(struct car_session *session) {
     }
 }
 
+static void failed(struct car_session *session) {
+    car_sse_finish(&of_session(session)->sse);
+}
+
 static const struct car_session_ops SESSION_OPS = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up};
+    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
 
 static void on_drained(struct car_sse *sse) {
     car_session_resume(&((struct stream *)sse)->session);
@@ -64,7 +77,10 @@ static void on_drained(struct car_sse *sse) {
 static void on_ended(struct car_sse *sse) {
     struct stream *stream = (struct stream *)sse;
     car_session_detach(&stream->session);
-    free(stream);
+    stream->ended = true;
+    if (!stream->snapshot) {
+        free(stream);
+    }
 }
 
 /* What was acknowledged before the end is still delivered to whoever reads it in time. */
@@ -84,29 +100,69 @@ static void add(struct car_buf *out, const char *event, struct car_span id, stru
     data->len = 0;
 }
 
-/* The first events. They carry an id where the subscriber is up to date with them, so that one that comes back before
- * the next event misses none. */
-static void greet(struct car_call *call, struct stream *stream, const struct car_join *join, uint64_t newest) {
-    struct car_buf data = CAR_BUF_INIT;
+/* The first events carry an id where the subscriber is up to date with them, so that one that comes back before the
+ * next event misses none. */
+static void send_first(struct stream *stream, const char *event, const uint64_t *seq, struct car_buf *data) {
     struct car_buf id = CAR_BUF_INIT;
     struct car_buf out = CAR_BUF_INIT;
-    if (!join->has_cursor) {
-        car_buf_u64(&id, newest);
+    if (seq) {
+        car_buf_u64(&id, *seq);
     }
-    car_buf_char(&data, '{');
-    car_join_established(&data, call->api, call->who.tenant, car_span_of(NULL, 0), newest);
-    add(&out, "connection_established", car_buf_view(&id), &data);
-    if (join->has_snapshot) {
-        car_buf_char(&data, '{');
-        car_join_snapshot(&data, call, join->snapshot, newest);
-        add(&out, "snapshot", car_buf_view(&id), &data);
-    }
-    if (out.failed || data.failed || !car_sse_send_copy(&stream->sse, call->who.tenant, car_buf_view(&out))) {
+    add(&out, event, car_buf_view(&id), data);
+    if (out.failed || data->failed ||
+        !car_sse_send_copy(&stream->sse, car_session_tenant(&stream->session), car_buf_view(&out))) {
         car_sse_finish(&stream->sse);
     }
-    car_buf_free(&data);
     car_buf_free(&id);
     car_buf_free(&out);
+}
+
+static void greet(struct car_call *call, struct stream *stream, bool has_cursor, uint64_t newest) {
+    struct car_buf data = CAR_BUF_INIT;
+    car_buf_char(&data, '{');
+    car_join_established(&data, call->api, call->who.tenant, car_span_of(NULL, 0), newest);
+    send_first(stream, "connection_established", has_cursor ? NULL : &newest, &data);
+    car_buf_free(&data);
+}
+
+static void send_snapshot(struct stream *stream, const struct snapshot *snapshot) {
+    struct car_buf data = CAR_BUF_INIT;
+    if (snapshot->scan.status) {
+        car_sse_finish(&stream->sse);
+        return;
+    }
+    car_buf_char(&data, '{');
+    car_join_snapshot(&data, &snapshot->scan, snapshot->newest);
+    send_first(stream, "snapshot", &snapshot->newest, &data);
+    car_buf_free(&data);
+}
+
+static void on_snapshot(struct car_scan *scan) {
+    struct snapshot *snapshot = (struct snapshot *)scan; /* its first member */
+    struct stream *stream = snapshot->stream;
+    stream->snapshot = NULL;
+    if (stream->ended) {
+        free(stream);
+    } else {
+        send_snapshot(stream, snapshot);
+        car_session_start(&stream->session, NULL);
+    }
+    car_scan_free(scan);
+    free(snapshot);
+}
+
+static void start_with_snapshot(struct car_call *call, struct stream *stream, uint64_t count, uint64_t newest) {
+    struct snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (!snapshot) {
+        car_sse_finish(&stream->sse);
+        return;
+    }
+    car_join_scan(&snapshot->scan, call->who.tenant, call->worker, count, newest);
+    snapshot->scan.done = on_snapshot;
+    snapshot->stream = stream;
+    snapshot->newest = newest;
+    stream->snapshot = snapshot;
+    car_scan_start(&snapshot->scan);
 }
 
 static void open_stream(struct car_call *call, struct stream *stream, const struct car_join *join) {
@@ -127,8 +183,12 @@ static void open_stream(struct car_call *call, struct stream *stream, const stru
     }
     struct car_span tenant = car_tenant_id(call->who.tenant);
     car_log_info("tenant %.*s: event stream established", (int)tenant.len, tenant.ptr);
-    greet(call, stream, join, newest);
-    car_session_start(&stream->session, join->has_cursor ? &join->cursor : NULL);
+    greet(call, stream, join->has_cursor, newest);
+    if (join->has_snapshot) {
+        start_with_snapshot(call, stream, join->snapshot, newest);
+    } else {
+        car_session_start(&stream->session, join->has_cursor ? &join->cursor : NULL);
+    }
 }
 
 void car_event_stream(struct car_call *call) {

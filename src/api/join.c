@@ -5,9 +5,9 @@
 #include "carillon/base/err.h"
 #include "carillon/base/uuid.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/http.h"
-#include "carillon/runtime/worker.h"
 
 #include "call.h"
 #include "event_array.h"
@@ -70,11 +70,18 @@ void car_join_established(struct car_buf *out, const struct car_api *api, const 
                    api->feed->epoch, CAR_RFC3339_LEN, now);
 }
 
-void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest) {
-    struct car_tenant *tenant = call->who.tenant;
-    uint64_t oldest = car_feed_oldest(call->api->feed, tenant);
-    uint64_t first = newest >= count ? newest - count + 1 : 1;
+void car_join_scan(struct car_scan *scan, struct car_tenant *tenant, struct car_worker *worker, uint64_t count,
+                   uint64_t newest) {
+    *scan = (struct car_scan){.tenant = tenant,
+                              .worker = worker,
+                              .first = newest >= count ? newest - count + 1 : 1,
+                              .last = newest,
+                              .limit = CAR_SCAN_EVENTS_MAX,
+                              .descending = true};
+}
+
+void car_join_snapshot(struct car_buf *out, const struct car_scan *scan, uint64_t newest) {
     CAR_BUF_LIT(out, "\"events\":");
-    car_event_array_latest(out, tenant, call->worker->reader, first > oldest ? first : oldest, newest);
+    car_event_array_ascending(out, scan);
     car_buf_printf(out, ",\"seq\":%llu", (unsigned long long)newest);
 }

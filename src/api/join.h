@@ -9,6 +9,7 @@
 
 struct car_api;
 struct car_call;
+struct car_scan;
 struct car_tenant;
 struct car_worker;
 
@@ -32,8 +33,12 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
 void car_join_established(struct car_buf *out, const struct car_api *api, const struct car_tenant *tenant,
                           struct car_span session_id, uint64_t newest);
 
-/* Appends `"events":[…],"seq":newest`: the latest `count` events up to `newest`, oldest first; fewer where they are
- * more than 8 MiB. */
-void car_join_snapshot(struct car_buf *out, struct car_call *call, uint64_t count, uint64_t newest);
+/* Makes the scan one for the latest `count` events up to `newest`; fewer where they are more than
+ * CAR_SCAN_BYTES_MAX. */
+void car_join_scan(struct car_scan *scan, struct car_tenant *tenant, struct car_worker *worker, uint64_t count,
+                   uint64_t newest);
+
+/* Appends `"events":[…],"seq":newest`: what such a scan has found, oldest first. */
+void car_join_snapshot(struct car_buf *out, const struct car_scan *scan, uint64_t newest);
 
 #endif

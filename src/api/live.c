@@ -6,6 +6,7 @@
 #include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
@@ -49,8 +50,12 @@ static void caught_up(struct car_session *session) {
     }
 }
 
+static void failed(struct car_session *session) {
+    car_ws_close(&of_session(session)->ws, CAR_WS_INTERNAL, "the log cannot be read");
+}
+
 static const struct car_session_ops SESSION_OPS = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up};
+    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
 
 /* What the WebSocket calls. */
 
@@ -77,7 +82,7 @@ static void on_leave(struct car_ws *ws) {
 }
 
 void car_live_release(struct car_live *live) {
-    if (live->ended && live->publishing == 0) {
+    if (live->ended && live->pending == 0) {
         free(live);
     }
 }
@@ -94,23 +99,63 @@ static const struct car_ws_ops WS_OPS = {
 
 /* Opening. */
 
-static void greet(struct car_call *call, struct car_live *live, const struct car_join *join, uint64_t newest) {
+/* A snapshot that is being read, before anything live is sent. */
+struct greeting {
+    struct car_scan scan; /* first */
+    struct car_live *live;
+    uint64_t newest; /* what the session is in step with */
+};
+
+static void send_snapshot(struct car_live *live, const struct car_scan *scan, uint64_t newest) {
+    struct car_buf out = CAR_BUF_INIT;
+    CAR_BUF_LIT(&out, "{\"type\":\"snapshot\",");
+    car_join_snapshot(&out, scan, newest);
+    car_buf_char(&out, '}');
+    if (scan->status || out.failed) {
+        car_ws_close(&live->ws, CAR_WS_INTERNAL, scan->status ? "the log cannot be read" : "out of memory");
+    } else {
+        car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
+    }
+    car_buf_free(&out);
+}
+
+static void on_snapshot(struct car_scan *scan) {
+    struct greeting *greeting = (struct greeting *)scan; /* its first member */
+    struct car_live *live = greeting->live;
+    live->pending--;
+    if (live->ended) {
+        car_live_release(live);
+    } else {
+        send_snapshot(live, scan, greeting->newest);
+        car_session_start(&live->session, NULL);
+    }
+    car_scan_free(scan);
+    free(greeting);
+}
+
+static void start_with_snapshot(struct car_live *live, uint64_t count, uint64_t newest) {
+    struct greeting *greeting = calloc(1, sizeof *greeting);
+    if (!greeting) {
+        car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
+        return;
+    }
+    car_join_scan(&greeting->scan, live->tenant, live->worker, count, newest);
+    greeting->scan.done = on_snapshot;
+    greeting->live = live;
+    greeting->newest = newest;
+    live->pending++;
+    car_scan_start(&greeting->scan);
+}
+
+static void greet(struct car_live *live, uint64_t newest) {
     struct car_buf out = CAR_BUF_INIT;
     car_buf_char(&out, '{');
-    car_join_established(&out, call->api, call->who.tenant, car_span_of(NULL, 0), newest);
+    car_join_established(&out, live->api, live->tenant, car_span_of(NULL, 0), newest);
     car_buf_char(&out, '}');
-    car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
-    if (join->has_snapshot) {
-        out.len = 0;
-        CAR_BUF_LIT(&out, "{\"type\":\"snapshot\",");
-        car_join_snapshot(&out, call, join->snapshot, newest);
-        car_buf_char(&out, '}');
-        if (!out.failed) {
-            car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
-        }
-    }
     if (out.failed) {
         car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
+    } else {
+        car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
     }
     car_buf_free(&out);
 }
@@ -136,8 +181,12 @@ static void open_live(struct car_call *call, struct car_live *live, const struct
     live->session.wire = live->ws.deflate_bits == CAR_DEFLATE_BITS_MAX ? CAR_WIRE_WS_DEFLATE : CAR_WIRE_WS;
     struct car_span tenant = car_tenant_id(live->tenant);
     car_log_info("tenant %.*s: websocket connection established", (int)tenant.len, tenant.ptr);
-    greet(call, live, join, newest);
-    car_session_start(&live->session, join->has_cursor ? &join->cursor : NULL);
+    greet(live, newest);
+    if (join->has_snapshot) {
+        start_with_snapshot(live, join->snapshot, newest);
+    } else {
+        car_session_start(&live->session, join->has_cursor ? &join->cursor : NULL);
+    }
 }
 
 void car_live_open(struct car_call *call) {

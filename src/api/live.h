@@ -10,15 +10,16 @@ struct car_api;
 struct car_worker;
 
 /* A subscriber over WebSocket. Belongs to its worker; lives until the connection has ended and nothing that it
- * published is still on its way. */
+ * published or asked for is still on its way. */
 struct car_live {
     struct car_ws ws; /* first: the connection's handlers get it */
     struct car_session session;
     struct car_tenant *tenant;
     const struct car_api *api;
     struct car_worker *worker;
-    unsigned publishing; /* commands whose event is not in the log yet */
-    bool leaving;        /* the server goes away, and something is owed first */
+    unsigned pending; /* what holds it: commands whose event is not in the log yet, and all that is being read */
+    unsigned replays; /* of them, those that read */
+    bool leaving;     /* the server goes away, and something is owed first */
     bool ended;
 };
 

@@ -83,7 +83,7 @@ static void on_answer(struct car_post *post, const struct car_event *event) {
     struct waiting *w = (struct waiting *)post; /* its first member */
     struct car_live *live = w->live;
     struct car_span ref = car_span_of(w->ref_len ? w->ref : NULL, w->ref_len);
-    live->publishing--;
+    live->pending--;
     if (live->ended) {
         car_live_release(live);
     } else if (event) {
@@ -115,24 +115,74 @@ static void post_event(struct car_live *live, const struct car_json_member *m) {
     if (ref.len) {
         memcpy(w->ref, ref.ptr, ref.len);
     }
-    live->publishing++;
+    live->pending++;
     if (car_command_post(&subscriber, &command, &w->post, &refusal) != 0) {
-        live->publishing--;
+        live->pending--;
         waiting_free(w);
         reply_refusal(live, ref, &refusal);
     }
+}
+
+/* A replay that is being read. Its ref stands behind it, as text. */
+struct reading {
+    struct car_replay replay; /* first */
+    struct car_live *live;
+    size_t ref_len;
+    char ref[];
+};
+
+static void reading_free(struct reading *r) {
+    car_scan_free(&r->replay.scan);
+    car_block_free(r, sizeof *r + r->ref_len);
+}
+
+static void on_replay(struct car_replay *replay) {
+    struct reading *r = (struct reading *)replay; /* its first member */
+    struct car_live *live = r->live;
+    struct car_span ref = car_span_of(r->ref_len ? r->ref : NULL, r->ref_len);
+    live->pending--;
+    live->replays--;
+    if (live->ended) {
+        car_live_release(live);
+    } else {
+        struct car_refusal refusal;
+        struct car_buf *out = begin(live, "replay_result", ref);
+        car_buf_char(out, ',');
+        if (car_replay_write(replay, out, &refusal) == 0) {
+            reply(live, out);
+        } else {
+            reply_refusal(live, ref, &refusal);
+        }
+    }
+    reading_free(r);
 }
 
 static void replay(struct car_live *live, const struct car_json_member *m) {
     struct car_subscriber subscriber = subscriber_of(live);
     struct car_command command = command_of(m);
     struct car_refusal refusal;
-    struct car_buf *out = begin(live, "replay_result", m[REF].value.raw);
-    car_buf_char(out, ',');
-    if (car_command_replay(&subscriber, &command, out, &refusal) == 0) {
-        reply(live, out);
-    } else {
-        reply_refusal(live, m[REF].value.raw, &refusal);
+    struct car_span ref = m[REF].value.raw;
+    if (live->replays == CAR_REPLAYS_MAX) {
+        (void)car_refuse(&refusal, "rate_limited", NULL, "too many replays at a time");
+        reply_refusal(live, ref, &refusal);
+        return;
+    }
+    struct reading *r = car_block_new(sizeof *r + ref.len);
+    if (!r) {
+        car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
+        return;
+    }
+    *r = (struct reading){.replay.answer = on_replay, .live = live, .ref_len = ref.len};
+    if (ref.len) {
+        memcpy(r->ref, ref.ptr, ref.len);
+    }
+    live->pending++;
+    live->replays++;
+    if (car_command_replay(&subscriber, &command, &r->replay, &refusal) != 0) {
+        live->pending--;
+        live->replays--;
+        reply_refusal(live, ref, &refusal);
+        reading_free(r);
     }
 }
 

@@ -103,8 +103,12 @@ static void caught_up(struct car_session *session) {
     }
 }
 
+static void failed(struct car_session *session) {
+    car_eio_close(&of_session(session)->sio->eio, CAR_WS_INTERNAL, "the log cannot be read");
+}
+
 const struct car_session_ops car_sio_session_ops = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up};
+    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
 
 /* What the Engine.IO session calls. */
 
@@ -113,6 +117,7 @@ static void disconnect(struct car_sio *sio, enum car_sio_nsp nsp) {
     sio->sockets[nsp] = NULL;
     if (socket) {
         car_session_detach(&socket->session);
+        car_sio_drop_greeting(socket);
         free(socket);
     }
 }
@@ -190,7 +195,7 @@ static void on_leave(struct car_eio *eio) {
 }
 
 void car_sio_release(struct car_sio *sio) {
-    if (sio->ended && sio->publishing == 0) {
+    if (sio->ended && sio->pending == 0) {
         free(sio);
     }
 }

@@ -12,8 +12,8 @@
 #include "sio_pid.h"
 
 struct car_api;
-struct car_refusal;
 struct car_sio;
+struct car_sio_greeting;
 
 /* The two namespaces. */
 enum car_sio_nsp {
@@ -27,11 +27,12 @@ struct car_sio_socket {
     struct car_session session; /* first */
     struct car_sio *sio;
     enum car_sio_nsp nsp;
-    bool recovered; /* it was promised all that it missed */
+    bool recovered;                    /* it was promised all that it missed */
+    struct car_sio_greeting *greeting; /* the events with which it begins, while they are being read */
 };
 
 /* A client over Socket.IO. Belongs to its worker; lives until its Engine.IO session has ended and nothing that it
- * published is still on its way. All that goes over it is one tenant's. */
+ * published or asked for is still on its way. All that goes over it is one tenant's. */
 struct car_sio {
     struct car_eio eio; /* first */
     struct car_socketio_decoder decoder;
@@ -44,7 +45,8 @@ struct car_sio {
     bool asked_named : 1;     /* the handshake names a tenant */
     bool leaving : 1;         /* the server goes away, and something is owed first */
     bool ended : 1;
-    unsigned publishing; /* commands whose event is not in the log yet */
+    unsigned pending; /* what holds it: commands whose event is not in the log yet, and all that is being read */
+    unsigned replays; /* of them, replays */
 };
 
 /* What is wrong with a packet that was mended, for its author. */
@@ -66,6 +68,9 @@ void car_sio_expect(const struct car_api *api, struct car_exchange *exchange, co
 
 /* A client asks for a namespace. */
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet);
+
+/* The socket goes, and is not to be greeted any more. */
+void car_sio_drop_greeting(struct car_sio_socket *socket);
 
 /* An event from a client, for a namespace that it has connected to. */
 void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet);

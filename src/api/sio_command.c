@@ -58,7 +58,7 @@ static void on_answer(struct car_post *post, const struct car_event *event) {
     struct waiting *w = (struct waiting *)post; /* its first member */
     const struct asking *asking = &w->asking;
     struct car_sio *sio = asking->sio;
-    sio->publishing--;
+    sio->pending--;
     if (sio->ended) {
         car_sio_release(sio);
     } else if (!sio->sockets[asking->nsp]) {
@@ -85,9 +85,9 @@ static void post_event(const struct asking *asking, const struct car_subscriber 
     }
     w->post.answer = on_answer;
     w->asking = *asking;
-    asking->sio->publishing++;
+    asking->sio->pending++;
     if (car_command_post(subscriber, command, &w->post, &refusal) != 0) {
-        asking->sio->publishing--;
+        asking->sio->pending--;
         car_block_free(w, sizeof *w);
         answer_refusal(asking, &refusal);
     }
@@ -95,17 +95,56 @@ static void post_event(const struct asking *asking, const struct car_subscriber 
 
 /* replay */
 
+struct reading {
+    struct car_replay replay; /* first */
+    struct asking asking;
+};
+
+static void on_replay(struct car_replay *replay) {
+    struct reading *r = (struct reading *)replay; /* its first member */
+    const struct asking *asking = &r->asking;
+    struct car_sio *sio = asking->sio;
+    sio->pending--;
+    sio->replays--;
+    if (sio->ended) {
+        car_sio_release(sio);
+    } else if (sio->sockets[asking->nsp]) {
+        struct car_refusal refusal;
+        struct car_buf *out = begin(asking, "replay_result");
+        car_buf_char(out, '{');
+        if (car_replay_write(replay, out, &refusal) == 0) {
+            CAR_BUF_LIT(out, "}]");
+            car_sio_send(sio, out);
+        } else {
+            answer_refusal(asking, &refusal);
+        }
+    } /* else it has left the namespace */
+    car_scan_free(&replay->scan);
+    car_block_free(r, sizeof *r);
+}
+
 static void replay(const struct asking *asking, const struct car_subscriber *subscriber,
                    const struct car_command *command) {
     struct car_refusal refusal;
-    struct car_buf *out = begin(asking, "replay_result");
-    car_buf_char(out, '{');
-    if (car_command_replay(subscriber, command, out, &refusal) != 0) {
-        answer_refusal(asking, &refusal);
+    struct car_sio *sio = asking->sio;
+    if (sio->replays == CAR_REPLAYS_MAX) {
+        answer_bad(asking, "rate_limited", "too many replays at a time");
         return;
     }
-    CAR_BUF_LIT(out, "}]");
-    car_sio_send(asking->sio, out);
+    struct reading *r = car_block_new(sizeof *r);
+    if (!r) {
+        answer_bad(asking, "unavailable", "out of memory");
+        return;
+    }
+    *r = (struct reading){.replay.answer = on_replay, .asking = *asking};
+    sio->pending++;
+    sio->replays++;
+    if (car_command_replay(subscriber, command, &r->replay, &refusal) != 0) {
+        sio->pending--;
+        sio->replays--;
+        car_block_free(r, sizeof *r);
+        answer_refusal(asking, &refusal);
+    }
 }
 
 /* The name of an event, as it is written between quotes; escapes in it, and it is none of ours. */

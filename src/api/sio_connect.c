@@ -4,7 +4,9 @@
 #include "carillon/base/config.h"
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/http.h"
@@ -18,7 +20,6 @@
 #include "sio.h"
 
 #define LATEST_DEFAULT 50
-#define SINCE_MAX      1000
 
 /* What a client sends along when it connects to a namespace, by what it is for. */
 enum member { TENANT, TENANT_ID, SINCE, SINCE_ID, SNAPSHOT, PID, OFFSET, MEMBERS };
@@ -182,15 +183,14 @@ static void send_connect(struct joining *joining, char sid[CAR_SIO_SID_LEN]) {
     car_sio_send(joining->sio, out);
 }
 
-static struct car_buf *begin_event(struct joining *joining, const char *name) {
-    struct car_buf *out =
-        car_sio_begin(joining->sio, CAR_SOCKETIO_EVENT, car_sio_name(joining->sio, joining->nsp), NULL);
+static struct car_buf *begin_event(struct car_sio *sio, enum car_sio_nsp nsp, const char *name) {
+    struct car_buf *out = car_sio_begin(sio, CAR_SOCKETIO_EVENT, car_sio_name(sio, nsp), NULL);
     car_buf_printf(out, "[\"%s\",", name);
     return out;
 }
 
 static void send_established(struct joining *joining, char sid[CAR_SIO_SID_LEN]) {
-    struct car_buf *out = begin_event(joining, "connection_established");
+    struct car_buf *out = begin_event(joining->sio, joining->nsp, "connection_established");
     car_buf_char(out, '{');
     car_join_established(out, joining->sio->api, joining->who.tenant, car_span_of(sid, CAR_SIO_SID_LEN),
                          joining->newest);
@@ -198,36 +198,84 @@ static void send_established(struct joining *joining, char sid[CAR_SIO_SID_LEN])
     car_sio_send(joining->sio, out);
 }
 
-/* The events with which it begins, and, as with every event, the offset to recover from. The session goes on behind
- * them. */
-static void send_array(struct joining *joining) {
-    struct car_reader *reader = joining->sio->eio.worker->reader;
-    struct car_tenant *tenant = joining->who.tenant;
-    uint64_t oldest = oldest_of(joining);
-    uint64_t newest = joining->newest;
-    uint64_t first = newest >= joining->latest ? newest - joining->latest + 1 : 1;
-    struct car_event_range range = {newest + 1, newest + 1};
-    struct car_buf *out = begin_event(joining, joining->nsp == CAR_SIO_ROOT ? "initial_events" : "snapshot");
+/* The events with which a socket begins, while they are being read. */
+struct car_sio_greeting {
+    struct car_scan scan; /* first */
+    struct car_sio *sio;
+    struct car_sio_socket *socket; /* NULL once it has gone */
+    uint64_t newest;               /* what its session is in step with */
+    uint64_t after;                /* the last event that it has, where `since` */
+    bool since;
+};
+
+/* The array, with the offset to recover from, as every event has. The session goes on behind it. */
+static void send_array(struct car_sio_greeting *greeting) {
+    struct car_sio_socket *socket = greeting->socket;
+    const struct car_scan *scan = &greeting->scan;
+    struct car_cursor cursor = {.seq = greeting->newest};
+    if (greeting->since) {
+        uint64_t first = scan->count ? scan->events[0]->seq : greeting->newest + 1;
+        if (first > greeting->after + 1) {
+            car_sio_session_ops.gap(&socket->session, greeting->after + 1, first - 1);
+        }
+        cursor.seq = scan->count ? scan->events[scan->count - 1]->seq : greeting->newest;
+    }
+    struct car_buf *out =
+        begin_event(greeting->sio, socket->nsp, socket->nsp == CAR_SIO_ROOT ? "initial_events" : "snapshot");
+    car_event_array_ascending(out, scan);
+    car_buf_printf(out, ",\"%llu\"]", (unsigned long long)cursor.seq);
+    car_sio_send(greeting->sio, out);
+    car_session_start(&socket->session, &cursor);
+}
+
+static void on_array(struct car_scan *scan) {
+    struct car_sio_greeting *greeting = (struct car_sio_greeting *)scan; /* its first member */
+    struct car_sio *sio = greeting->sio;
+    struct car_sio_socket *socket = greeting->socket;
+    sio->pending--;
+    if (socket) {
+        socket->greeting = NULL;
+    }
+    if (sio->ended) {
+        car_sio_release(sio);
+    } else if (socket && scan->status) {
+        car_eio_close(&sio->eio, CAR_WS_INTERNAL, "the log cannot be read");
+    } else if (socket) {
+        send_array(greeting);
+    }
+    car_scan_free(scan);
+    free(greeting);
+}
+
+void car_sio_drop_greeting(struct car_sio_socket *socket) {
+    if (socket->greeting) {
+        socket->greeting->socket = NULL;
+        socket->greeting = NULL;
+    }
+}
+
+static void start_with_array(struct joining *joining) {
+    struct car_sio *sio = joining->sio;
+    struct car_sio_greeting *greeting = calloc(1, sizeof *greeting);
+    if (!greeting) {
+        car_eio_close(&sio->eio, CAR_WS_INTERNAL, "out of memory");
+        return;
+    }
+    car_join_scan(&greeting->scan, joining->who.tenant, sio->eio.worker, joining->latest, joining->newest);
     if (joining->since) {
         /* A seq that this log has not come to is another log's: then everything. */
-        uint64_t after = joining->cursor.seq > newest ? 0 : joining->cursor.seq;
-        first = after + 1 > oldest ? after + 1 : oldest;
-        range = car_event_array(out, tenant, reader, first, newest, SINCE_MAX);
-        if (range.first > after + 1) {
-            struct car_buf array = CAR_BUF_INIT; /* the notice comes first, and goes through the same scratch buffer */
-            car_buf_span(&array, car_buf_view(out));
-            car_sio_session_ops.gap(&joining->socket->session, after + 1, range.first - 1);
-            out = car_net_scratch(joining->sio->eio.worker);
-            car_buf_span(out, car_buf_view(&array));
-            out->failed = out->failed || array.failed;
-            car_buf_free(&array);
-        }
-    } else {
-        car_event_array_latest(out, tenant, reader, first > oldest ? first : oldest, newest);
+        greeting->after = joining->cursor.seq > joining->newest ? 0 : joining->cursor.seq;
+        greeting->scan.first = greeting->after + 1;
+        greeting->scan.descending = false;
     }
-    joining->cursor = (struct car_cursor){.seq = range.next - 1};
-    car_buf_printf(out, ",\"%llu\"]", (unsigned long long)joining->cursor.seq);
-    car_sio_send(joining->sio, out);
+    greeting->scan.done = on_array;
+    greeting->sio = sio;
+    greeting->socket = joining->socket;
+    greeting->newest = joining->newest;
+    greeting->since = joining->since;
+    joining->socket->greeting = greeting;
+    sio->pending++;
+    car_scan_start(&greeting->scan);
 }
 
 static void greet(struct joining *joining) {
@@ -236,9 +284,6 @@ static void greet(struct joining *joining) {
     send_connect(joining, sid);
     if (joining->nsp == CAR_SIO_ROOT) {
         send_established(joining, sid);
-    }
-    if (!joining->recovers) {
-        send_array(joining);
     }
 }
 
@@ -280,7 +325,11 @@ static void join(struct joining *joining) {
     car_log_info("tenant %.*s: socket.io connection %s", (int)tenant.len, tenant.ptr,
                  joining->recovers ? "recovered" : "established");
     greet(joining);
-    car_session_start(&joining->socket->session, &joining->cursor);
+    if (joining->recovers) {
+        car_session_start(&joining->socket->session, &joining->cursor);
+    } else {
+        start_with_array(joining);
+    }
 }
 
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet) {

@@ -6,9 +6,11 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/log.h"
 #include "carillon/runtime/worker.h"
 
 #include "lane.h"
+#include "page.h"
 #include "session_state.h"
 #include "tenant_state.h"
 
@@ -76,6 +78,64 @@ static bool offer_chunk(struct car_session *session, struct car_event *const *ev
     return taken;
 }
 
+static void fail(struct car_session *session) {
+    session->state = CAR_SESSION_ENDED;
+    session->ops->failed(session);
+}
+
+/* It wants the events of the page: nothing has happened to it meanwhile. */
+static bool fits(const struct car_session *session, const struct car_log_page *page) {
+    return session->state == CAR_SESSION_BEHIND && page->count > 0 && page->events[0]->seq == session->position + 1;
+}
+
+static void on_page(struct car_page *page) {
+    struct car_session *session = page->user;
+    struct car_log_page *answer = &page->log;
+    int status = answer->ask.status;
+    bool more = true;
+    if (status == 0 && fits(session, answer)) {
+        more = offer_chunk(session, answer->events, answer->count);
+    }
+    car_page_free(&session->page);
+    if (status && status != CAR_EFULL && session->state == CAR_SESSION_BEHIND) {
+        fail(session);
+    } else if (more) {
+        car_session_resume(session);
+    }
+}
+
+/* Asks the log for what memory has let go of, from the position to just before `memory`. A session waits for one page
+ * at a time, and for none while its peer reads too slowly. */
+static void ask(struct car_session *session, uint64_t memory) {
+    struct car_lane *lane = session->lane;
+    session->page = car_page_new(lane->worker, lane->tenant, on_page, session);
+    if (!session->page) {
+        car_task_yield(&lane->worker->tasks, &session->catch_up);
+        return;
+    }
+    struct car_log_page *page = &session->page->log;
+    page->first = session->position + 1;
+    page->last = memory - 1 < lane->position ? memory - 1 : lane->position;
+    page->max_events = CHUNK_EVENTS;
+    page->max_bytes = CHUNK_BYTES;
+    car_page_ask(session->page);
+}
+
+/* What lies between the position and the first seq that memory has. true where another step may follow at once. */
+static bool step_to_memory(struct car_session *session, uint64_t memory) {
+    const struct car_lane *lane = session->lane;
+    const struct car_feed *feed = car_feed_local(lane->worker->feed)->feed;
+    uint64_t first = memory;
+    if (feed->log->ops->ask) {
+        first = car_feed_oldest(feed, lane->tenant);
+        if (first <= session->position + 1) {
+            ask(session, memory);
+            return false;
+        }
+    }
+    return pass_gap(session, first <= lane->position ? first - 1 : lane->position);
+}
+
 /* One step of reading on. true where another may follow at once. */
 static bool step(struct car_session *session) {
     struct car_lane *lane = session->lane;
@@ -85,10 +145,11 @@ static bool step(struct car_session *session) {
     uint64_t first = count ? events[0]->seq : lane->position + 1;
     bool more = true;
     if (first > session->position + 1) {
-        more = pass_gap(session, first <= lane->position ? first - 1 : lane->position);
+        more = step_to_memory(session, first);
     }
     size_t upto = 0;
-    while (upto < count && events[upto]->seq <= lane->position) {
+    bool next = count && events[0]->seq == session->position + 1; /* else some before them are still to be read */
+    while (next && upto < count && events[upto]->seq <= lane->position) {
         upto++;
     }
     if (more && upto) {
@@ -102,7 +163,7 @@ static bool step(struct car_session *session) {
 
 static void on_catch_up(struct car_task *task) {
     struct car_session *session = (struct car_session *)((char *)task - offsetof(struct car_session, catch_up));
-    if (session->state != CAR_SESSION_BEHIND) {
+    if (session->state != CAR_SESSION_BEHIND || session->page) {
         return;
     }
     bool more = true;
@@ -139,13 +200,12 @@ int car_session_attach(struct car_session *session, struct car_worker *worker, s
 void car_session_start(struct car_session *session, const struct car_cursor *cursor) {
     assert(session->state == CAR_SESSION_ATTACHED);
     struct car_lane *lane = session->lane;
-    assert(session->position == lane->position);
     session->state = CAR_SESSION_BEHIND;
     if (cursor) {
         /* A seq that this log has not come to is another log's, with or without its name. */
         bool foreign = cursor->foreign || cursor->seq > lane->position;
-        uint64_t keep = car_feed_local(lane->worker->feed)->feed->keep;
-        uint64_t forgotten = car_tenant_oldest(lane->tenant, (uint32_t)keep) - 1;
+        const struct car_feed *feed = car_feed_local(lane->worker->feed)->feed;
+        uint64_t forgotten = car_feed_oldest(feed, lane->tenant) - 1;
         forgotten = forgotten < lane->position ? forgotten : lane->position;
         if (foreign) {
             session->ops->gap(session, 1, forgotten);
@@ -179,6 +239,7 @@ void car_session_detach(struct car_session *session) {
         leave_live(session);
     }
     car_task_cancel(&lane->worker->tasks, &session->catch_up);
+    car_page_free(&session->page);
     session->state = CAR_SESSION_DETACHED;
     session->lane = NULL;
     atomic_fetch_sub_explicit(&lane->tenant->connections, 1, memory_order_relaxed);

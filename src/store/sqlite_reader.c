@@ -174,23 +174,14 @@ static int read_page(struct reader *reader, struct car_log_page *page) {
     return 0;
 }
 
-static int page(void *user, struct car_log_page *page) {
-    struct reader *reader = user;
-    int err = step(reader, BEGIN);
-    err = err ? err : read_page(reader, page);
-    if (!sqlite3_get_autocommit(reader->db.handle)) {
-        (void)step(reader, END);
-    }
-    return err;
-}
-
-static int types(void *user, struct car_log_types *types) {
-    struct reader *reader = user;
+static int read_types(struct reader *reader, struct car_log_types *types) {
     sqlite3_stmt *statement = reader->statements[TYPES];
     struct place place;
     int status = SQLITE_ROW;
     types->count = 0;
     int err = find_place(reader, types->ask.tenant, &place);
+    types->newest = place.newest;
+    types->forgotten = place.forgotten;
     (void)sqlite3_bind_int64(statement, 1, place.n);
     (void)sqlite3_bind_int64(statement, 2, CAR_LOG_TYPES_MAX);
     while (!err && types->count < CAR_LOG_TYPES_MAX && (status = sqlite3_step(statement)) == SQLITE_ROW) {
@@ -205,6 +196,33 @@ static int types(void *user, struct car_log_types *types) {
         err = failed(reader, "types are not read");
     }
     (void)sqlite3_reset(statement);
+    return err;
+}
+
+/* What is read in one transaction fits together. */
+static int begin(struct reader *reader) {
+    return step(reader, BEGIN);
+}
+
+static void finish(struct reader *reader) {
+    if (!sqlite3_get_autocommit(reader->db.handle)) {
+        (void)step(reader, END);
+    }
+}
+
+static int page(void *user, struct car_log_page *page) {
+    struct reader *reader = user;
+    int err = begin(reader);
+    err = err ? err : read_page(reader, page);
+    finish(reader);
+    return err;
+}
+
+static int types(void *user, struct car_log_types *types) {
+    struct reader *reader = user;
+    int err = begin(reader);
+    err = err ? err : read_types(reader, types);
+    finish(reader);
     return err;
 }
 

@@ -481,7 +481,12 @@ static bool on_too_slow(struct car_session *session, uint64_t from, uint64_t to)
     return !s->ends_when_slow;
 }
 
-static const struct car_session_ops OPS = {.offer = on_offer, .gap = on_gap, .too_slow = on_too_slow};
+static void on_failed(struct car_session *session) {
+    see((struct feed_subscriber *)session, FEED_FAILED, 0, 0);
+}
+
+static const struct car_session_ops OPS = {
+    .offer = on_offer, .gap = on_gap, .too_slow = on_too_slow, .failed = on_failed};
 
 int feed_join(struct feed_subscriber *s, struct car_worker *worker, struct car_tenant *tenant,
               const struct car_cursor *cursor) {
@@ -512,7 +517,8 @@ void feed_leave(struct feed_subscriber *s) {
 
 const char *feed_seen_text(const struct feed_subscriber *s) {
     static _Thread_local char text[SEEN_TEXT];
-    static const char *const names[] = {[FEED_EVENTS] = "", [FEED_GAP] = "gap ", [FEED_SLOW] = "slow "};
+    static const char *const names[] = {
+        [FEED_EVENTS] = "", [FEED_GAP] = "gap ", [FEED_SLOW] = "slow ", [FEED_FAILED] = "failed "};
     size_t at = 0;
     text[0] = '\0';
     for (size_t i = 0; i < s->seen_count && at < sizeof text - 64; i++) {

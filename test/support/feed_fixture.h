@@ -87,7 +87,7 @@ struct car_event *feed_event(struct car_tenant *tenant, const char *type, const 
 bool feed_wire_next(enum car_wire wire, struct car_span *rest, struct car_buf *json, bool *bad);
 
 /* What a subscriber has seen: runs of consecutive events, and what it was told is missing. */
-enum feed_seen_kind { FEED_EVENTS, FEED_GAP, FEED_SLOW };
+enum feed_seen_kind { FEED_EVENTS, FEED_GAP, FEED_SLOW, FEED_FAILED };
 
 struct feed_seen {
     enum feed_seen_kind kind;

@@ -85,6 +85,7 @@ struct car_log_page {
 struct car_log_types {
     struct car_log_ask ask; /* first; CAR_LOG_TYPES */
 
+    uint64_t newest, forgotten; /* what is counted: the events behind `forgotten`, up to `newest` */
     uint32_t count;
     struct car_log_type {
         char type[65]; /* NUL-terminated */

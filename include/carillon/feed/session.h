@@ -9,6 +9,7 @@
 
 struct car_blob;
 struct car_lane;
+struct car_page;
 struct car_session;
 struct car_tenant;
 struct car_worker;
@@ -26,13 +27,15 @@ struct car_session_ops {
     bool (*too_slow)(struct car_session *session, uint64_t from, uint64_t to);
     /* It was behind, and has been offered everything there is. May be NULL. */
     void (*caught_up)(struct car_session *session);
+    /* What it is to read next cannot be read: it gets nothing more. The transport closes. */
+    void (*failed)(struct car_session *session);
 };
 
 enum car_session_state {
     CAR_SESSION_DETACHED,
     CAR_SESSION_ATTACHED, /* of a lane, not started */
     CAR_SESSION_LIVE,     /* at the lane's position: fan-out serves it */
-    CAR_SESSION_BEHIND,   /* reads from the history until it has caught up */
+    CAR_SESSION_BEHIND,   /* reads from the history, and from the log, until it has caught up */
     CAR_SESSION_ENDED,    /* still attached, gets nothing more */
 };
 
@@ -46,6 +49,7 @@ struct car_session {
     const struct car_session_ops *ops;
     uint64_t position; /* the last seq handed to the transport */
     struct car_task catch_up;
+    struct car_page *page; /* that it waits for; NULL while it reads from memory */
     enum car_wire wire : 8;
     enum car_session_state state : 8;
     bool joining : 1; /* has not been live yet: what is missing was forgotten before the peer could be too slow */
@@ -62,7 +66,8 @@ struct car_cursor {
 int car_session_attach(struct car_session *session, struct car_worker *worker, struct car_tenant *tenant,
                        uint64_t *newest);
 
-/* Begins: just after cursor->seq, or live only where `cursor` is NULL. In the same callback as the attach. */
+/* Begins: just after cursor->seq, or, where `cursor` is NULL, just after what it was in step with when it was attached,
+ * which may have been long ago. */
 void car_session_start(struct car_session *session, const struct car_cursor *cursor);
 
 /* The transport can take more. */
