@@ -3,11 +3,13 @@
 The clients are strict on purpose. An answer that a lenient client would put up with (a header twice, a masked frame, a
 length in a longer form than needed) fails the test that received it.
 
-CARILLON_BIN and ECHO_SERVER_BIN name the programs. CARILLON_SLOW=1, or a sanitizer named in CARILLON_SANITIZE, scales
+CARILLON_BIN and ECHO_SERVER_BIN name the programs, DISK_FAULTS_LIB a library for one of them. CARILLON_SLOW=1, or a sanitizer named in CARILLON_SANITIZE, scales
 counts down and deadlines up.
 """
 
 # flake8: noqa: F401
+from . import disk
+from .disk import Disk, all_events
 from .settings import SANITIZED, SLOW, WAIT, scaled, program, clean_environment, until
 from .wire import Eof, Wire
 from .http import TOKEN, ONLY_ONCE, Response, check_standing_headers, Http, in_chunks, problem
@@ -33,6 +35,7 @@ from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Pro
 from .server import Server
 from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team
+from .traffic import BIG, Traffic, check_refusal, is_ready
 from .echo import INVALID, connect, still_fine
 from .resources import RESOURCES
 from .vanish import DEFLATE, HANDSHAKE, POST, STAGES, vanish

@@ -1,0 +1,221 @@
+"""A database that was damaged behind the server's back: a start is refused in one line, or what is there is right."""
+
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+from harness import BIG, Server, WAIT, all_events, clean_environment, program, scaled
+
+PAGE = 4096
+
+
+@pytest.fixture
+def path(tmp_path):
+    return f"{tmp_path}/log.db"
+
+
+def serve(path, *flags):
+    return Server(*BIG, *flags, store=f"sqlite:{path}")
+
+
+def refused(path, *before):
+    """The one line of a server that does not start; None where it does. `before` is a command that starts it."""
+    command = [*before, program("CARILLON_BIN"), "--port", "0", "--auth", "open", *BIG, "--store", f"sqlite:{path}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) as child:
+        line = child.stderr.readline()
+        if "listening on " in line:
+            child.terminate()
+            child.communicate(timeout=WAIT)
+            assert child.returncode == 0
+            return None
+        rest = child.communicate(timeout=WAIT)[1]
+    assert child.returncode == 1 and not rest and line.startswith(f"carillon: {path}: "), (line, rest)
+    return line
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def write(path, data):
+    """The file, and no WAL or index of another life of it."""
+    with open(path, "wb") as file:
+        file.write(data)
+    for suffix in ("-wal", "-shm"):
+        if os.path.exists(path + suffix):
+            os.unlink(path + suffix)
+
+
+def texts(server, tenant):
+    events = all_events(server, tenant)
+    assert [e["seq"] for e in events] == list(range(1, len(events) + 1))
+    return [e["message"] for e in events]
+
+
+def right_or_refused(path, events):
+    """Whether it started; then all of each tenant's events are there, to the letter."""
+    line = refused(path)
+    if line:
+        assert "damaged" in line or "malformed" in line or "not a" in line or "no such" in line or "is a" in line, line
+        return False
+    with serve(path) as s:
+        for tenant, expected in events.items():
+            assert s.get("/events?limit=1", tenant).status == 200 and all_events(s, tenant) == expected
+    return True
+
+
+def test_garbage_pages(path):
+    """Of a B-tree, whose pages say what they are."""
+    sent, rng = [f"m{i}" for i in range(300)], random.Random(1)
+    with serve(path) as s:
+        events = {tenant: s.flood(tenant, sent) for tenant in "ab"}
+    good = read(path)
+    pages = range(len(good) // PAGE)
+    assert len(pages) > 10 and not os.path.exists(path + "-wal")
+    started = 0
+    for page in pages if len(pages) <= scaled(60) else rng.sample(pages, scaled(60)):
+        write(path, good[: page * PAGE] + rng.randbytes(PAGE) + good[(page + 1) * PAGE :])
+        started += right_or_refused(path, events)
+    assert started < 3  # a page that nobody reads
+    write(path, good)
+    assert right_or_refused(path, events)
+
+
+def crashed(path, sent):
+    """A database whose events are in the WAL, and all its files."""
+    with serve(path) as s:
+        s.flood("a", sent)
+        s.crash()
+    return {suffix: read(path + suffix) for suffix in ("", "-wal", "-shm")}
+
+
+def restore(path, files):
+    write(path, files[""])
+    for suffix in ("-wal", "-shm"):
+        if files.get(suffix) is not None:
+            with open(path + suffix, "wb") as file:
+                file.write(files[suffix])
+
+
+def damage(rng, wal):
+    """The WAL, cut off, written over in places, of zeros from somewhere on, or with something behind it."""
+    at = rng.randrange(len(wal))
+    return rng.choice(
+        (
+            wal[:at],
+            wal[: at - at % PAGE],
+            wal[:at] + bytes([wal[at] ^ 1 << rng.randrange(8)]) + wal[at + 1 :],
+            wal[:at] + rng.randbytes(len(wal[at : at + PAGE])) + wal[at + PAGE :],
+            wal[:at] + bytes(len(wal) - at),
+            wal + rng.randbytes(rng.randrange(3 * PAGE)),
+        )
+    )
+
+
+def test_damaged_wal(path):
+    """What comes before the damage is there, in order; nothing after it is; and it goes on from there, for good."""
+    rng, sent, lengths = random.Random(3), [f"m{i}" for i in range(40)], set()
+    with serve(path) as s:  # so that the tables are in the database, not in the WAL
+        s.flood("a", [])
+    with serve(path) as s:
+        for m in sent:
+            s.publish("a", m)
+        s.crash()
+    files = {suffix: read(path + suffix) for suffix in ("", "-wal", "-shm")}
+    for _ in range(scaled(30)):
+        restore(path, {**files, "-wal": damage(rng, files["-wal"])})
+        with serve(path) as s:
+            there = texts(s, "a") if s.get("/events", "a").status == 200 else []
+            assert there == sent[: len(there)]
+            lengths.add(len(there))
+            assert s.publish("a", "and on")["seq"] == len(there) + 1
+            s.crash()
+        with serve(path) as s:
+            assert texts(s, "a") == [*there, "and on"]
+    assert len(lengths) > 5 or scaled(30) < 30
+
+
+@pytest.mark.parametrize("wal", ["none", "empty", "garbage"])
+def test_no_wal(path, wal):
+    """Without its WAL a database is as it was at the last checkpoint, which has come whole."""
+    with serve(path) as s:
+        s.flood("a", ["first", "second"])
+    files = crashed(path, ["third"])
+    files["-wal"] = {"none": None, "empty": b"", "garbage": random.Random(4).randbytes(50000)}[wal]
+    restore(path, files)
+    with serve(path) as s:
+        assert texts(s, "a") == ["first", "second"]
+        assert s.publish("a", "and on")["seq"] == 3
+
+
+@pytest.mark.parametrize("index", ["none", "empty", "garbage", "old"])
+def test_no_index(path, index):
+    """The -shm file is but an index of the WAL, and made anew."""
+    old = crashed(path, ["m0", "m1"])["-shm"]
+    files = crashed(path, [f"m{i}" for i in range(2, 200)])
+    files["-shm"] = {"none": None, "empty": b"", "garbage": random.Random(5).randbytes(65536), "old": old}[index]
+    restore(path, files)
+    with serve(path) as s:
+        assert texts(s, "a") == [f"m{i}" for i in range(200)]
+        assert s.publish("a", "m200")["seq"] == 201
+        s.crash()
+    with serve(path) as s:
+        assert texts(s, "a") == [f"m{i}" for i in range(201)]
+
+
+def test_no_index_under_the_server(path):
+    with serve(path) as s:
+        s.flood("a", ["first"])
+        os.unlink(path + "-shm")
+        s.flood("a", [f"m{i}" for i in range(3000)])
+        s.crash()
+    with serve(path) as s:
+        assert texts(s, "a") == ["first", *(f"m{i}" for i in range(3000))]
+
+
+# Without the right to pass over permissions, which root has.
+POWERLESS = ("setpriv", "--inh-caps=-all", "--bounding-set=-all") if os.geteuid() == 0 else ()
+
+
+def test_read_only(path, tmp_path):
+    """A file, or a folder, that must not be written to."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shut = f"{folder}/log.db"
+    crashed(path, ["first"])
+    with serve(shut) as s:
+        s.flood("a", ["first"])
+    before = {suffix: read(path + suffix) for suffix in ("", "-wal", "-shm")}, read(shut)
+    os.chmod(path, 0o444)
+    os.chmod(folder, 0o555)
+    try:
+        assert "Permission denied" in refused(path, *POWERLESS)
+        assert refused(shut, *POWERLESS)
+        assert "Permission denied" in refused(f"{folder}/new.db", *POWERLESS)
+    finally:
+        os.chmod(folder, 0o755)
+        os.chmod(path, 0o644)
+    assert before == ({suffix: read(path + suffix) for suffix in ("", "-wal", "-shm")}, read(shut))
+    assert os.listdir(folder) == ["log.db"]
+    for place in (path, shut):
+        with serve(place) as s:
+            assert texts(s, "a") == ["first"]
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_no_file(device):
+    assert refused(device)
+
+
+def test_a_copy_is_as_good(path, tmp_path):
+    """All the files of a server that was killed, taken elsewhere."""
+    files = crashed(path, ["first", "second"])
+    copy = f"{tmp_path}/copy.db"
+    for suffix in files:
+        shutil.copy(path + suffix, copy + suffix)
+    with serve(copy) as s, serve(path) as original:
+        assert texts(s, "a") == texts(original, "a") == ["first", "second"]

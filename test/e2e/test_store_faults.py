@@ -1,0 +1,157 @@
+"""A disk that fails under the database: whoever publishes is told, nobody else notices, and it recovers by itself."""
+
+import errno
+import random
+import sqlite3
+import time
+
+import pytest
+
+from harness import BIG, Disk, Server, Traffic, all_events, check_refusal, disk as d, is_ready, until
+
+
+@pytest.fixture
+def disk(tmp_path):
+    return Disk(tmp_path)
+
+
+def serve(disk, *flags):
+    return Server(*BIG, *flags, store=disk.store, env=disk.env)
+
+
+def restarts(disk, server, traffic):
+    """kill -9, and all that was acknowledged is there, each once, and nothing else."""
+    server.crash()
+    with Server(*BIG, store=disk.store) as s:
+        traffic.check(s)
+        for tenant, acked in traffic.acked.items():
+            assert s.publish(tenant, "and on")["seq"] == len(acked) + 1
+
+
+# What may happen to the WAL, and so to whoever publishes.
+FAULTS = {
+    "no space": {"calls": d.WRITE, "error": errno.ENOSPC},
+    "half a write, then no space": {"calls": d.WRITE, "error": errno.ENOSPC, "manner": d.TORN},
+    "a quota": {"calls": d.WRITE, "error": errno.EDQUOT},
+    "writes fail": {"calls": d.WRITE, "error": errno.EIO},
+    "written, and said to fail": {"calls": d.WRITE, "error": errno.EIO, "manner": d.LATE},
+    "turned read-only": {"calls": d.WRITE | d.TRUNCATE, "error": errno.EROFS},
+    "syncs fail": {"calls": d.SYNC, "error": errno.EIO},
+    "synced, and said to fail": {"calls": d.SYNC, "error": errno.EIO, "manner": d.LATE},
+    "no space at the sync": {"calls": d.SYNC, "error": errno.ENOSPC},
+    "nothing works": {"calls": d.WRITE | d.SYNC | d.READ | d.TRUNCATE, "error": errno.EIO},
+}
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault(disk, fault, durability):
+    with serve(disk, "--durability", durability) as s:
+        traffic = Traffic(s)
+        control = s.ws("other")
+        traffic.goes_on()
+        disk.fail(**FAULTS[fault])
+        until(lambda: is_ready(s, 503), "readyz says so")
+        for path in ("/events", "/api/v1/events"):
+            check_refusal(s.post("other", b'{"message":"refused"}', path))
+        control.send_json({"type": "post_event", "ref": 1, "message": "refused"})
+        assert control.recv_json("error")["code"] == "unavailable"
+        refused, acked = len(traffic.refused), traffic.count()
+        until(lambda: traffic.team.errors or len(traffic.refused) > refused + 20, "publishers go on asking")
+        assert traffic.count() == acked and disk.hits > 0
+        assert is_ready(s, 503) and s.get("/livez").status == 200 and s.ws("other").hello["seq"] == 0
+        disk.well()
+        until(lambda: is_ready(s), "it recovers by itself")
+        traffic.goes_on()
+        traffic.end()
+        e = s.publish("other", "accepted")
+        assert e["seq"] == 1 and control.events(1) == [e] and all_events(s, "other") == [e]
+        if durability == "relaxed":
+            time.sleep(1)  # what was answered is on the disk by then
+        restarts(disk, s, traffic)
+
+
+def test_reads_fail(disk):
+    """After a failed write SQLite has nothing in memory any more: it has to read before it can write again."""
+    with serve(disk) as s:
+        traffic = Traffic(s)
+        traffic.goes_on()
+        disk.fail(d.WRITE)
+        until(lambda: is_ready(s, 503), "writes fail")
+        disk.fail(d.READ)
+        until(lambda: disk.hits > 0, "it reads")
+        assert not any(is_ready(s) for _ in range(50))
+        check_refusal(s.post("a", b'{"message":"refused"}'))
+        disk.well()
+        traffic.goes_on()
+        traffic.end()
+        restarts(disk, s, traffic)
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_short_writes(disk, durability):
+    """A write that says it wrote less is no failure."""
+    with serve(disk, "--durability", durability) as s:
+        disk.fail(d.WRITE, manner=d.SHORT)
+        traffic = Traffic(s)
+        for _ in range(5):
+            traffic.goes_on()
+        assert disk.hits > 0 and not traffic.refused and is_ready(s)
+        traffic.end()
+        time.sleep(1)
+        restarts(disk, s, traffic)
+
+
+@pytest.mark.parametrize("calls", [d.WRITE, d.SYNC])
+def test_no_checkpoint(disk, calls):
+    """What is committed is in the WAL; that it does not get from there into the database costs nothing but space."""
+    with serve(disk) as s:
+        disk.fail(calls, files=d.MAIN)
+        traffic = Traffic(s)
+        until(lambda: traffic.team.errors or disk.hits > 2, "checkpoints were tried")
+        traffic.goes_on()
+        assert not traffic.refused and is_ready(s)
+        disk.well()
+        traffic.goes_on()
+        traffic.end()
+        restarts(disk, s, traffic)
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_random_faults(disk, durability):
+    rng = random.Random(11)
+    hits = 0
+    with serve(disk, "--durability", durability) as s:
+        traffic = Traffic(s)
+        for _ in range(20):
+            traffic.goes_on()
+            disk.fail(**d.draw(rng))
+            time.sleep(rng.uniform(0.02, 0.7))
+            hits += disk.hits
+            disk.well()
+        until(lambda: is_ready(s), "it recovers by itself")
+        traffic.goes_on()
+        assert hits > 20 and traffic.refused
+        traffic.end()
+        time.sleep(1)
+        restarts(disk, s, traffic)
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_locked_by_another(disk, durability):
+    """Another process holds the database for longer than the server waits: readers notice nothing."""
+    with serve(disk, "--durability", durability) as s:
+        traffic = Traffic(s)
+        traffic.goes_on()
+        other = sqlite3.connect(disk.path, isolation_level=None, timeout=20)
+        other.execute("BEGIN EXCLUSIVE")
+        until(lambda: is_ready(s, 503), "readyz says so")
+        check_refusal(s.post("a", b'{"message":"locked"}'))
+        other.execute("ROLLBACK")
+        other.close()
+        until(lambda: is_ready(s), "it recovers by itself")
+        traffic.goes_on()
+        assert traffic.refused
+        traffic.end()
+        time.sleep(1)
+        restarts(disk, s, traffic)
