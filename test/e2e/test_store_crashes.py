@@ -2,13 +2,14 @@
 
 import errno
 import itertools
+import json
 import random
 import signal
 import time
 
 import pytest
 
-from harness import BIG, Disk, Server, Traffic, all_events, disk as d, scaled, until
+from harness import BIG, Disk, Server, Traffic, all_events, check_refusal, disk as d, scaled, until
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def crash_rounds(disk, rounds, work):
 
 
 def test_crashes_while_failing(disk):
-    """kill -9 while the disk fails: nobody was told wrong. """
+    """kill -9 while the disk fails: nobody was told wrong. (Of failing syncs there is another test.)"""
     rng = random.Random(12)
 
     def work(_, traffic):
@@ -60,6 +61,31 @@ def test_crashes_at_a_call(disk, files):
         assert server.process.child.returncode == -signal.SIGKILL and disk.hits > 0
 
     crash_rounds(disk, scaled(15), work)
+
+
+@pytest.mark.parametrize("manner", [d.FAIL, d.LATE])
+@pytest.mark.parametrize("pause", [0, 1.5])
+def test_a_failed_sync_and_a_crash(disk, manner, pause):
+    """All of the transaction is in the file, and only its sync has failed: what was refused must not come back."""
+    with serve(disk) as s:
+        s.flood("a", ["first", "second"])
+        disk.fail(d.SYNC, manner=manner, count=0 if pause else 1)
+        check_refusal(s.post("a", json.dumps({"message": "refused " + "x" * 2000}).encode()))
+        time.sleep(pause)
+        s.crash()
+    with Server(*BIG, store=disk.store) as s:
+        assert [e["message"] for e in all_events(s, "a")] == ["first", "second"]
+
+
+def test_crashes_while_syncs_fail(disk):
+    rng = random.Random(13)
+
+    def work(_, traffic):
+        traffic.goes_on()
+        disk.fail(d.SYNC, files=rng.choice((d.LOG, d.ANY)), skip=rng.randrange(20), count=rng.choice((0, 1, 3)))
+        time.sleep(rng.uniform(0.01, 0.4))
+
+    crash_rounds(disk, scaled(20), work)
 
 
 def attempt(disk):
@@ -114,3 +140,14 @@ def test_a_start_that_fails(tmp_path, error, manner, count):
 
     calls = d.READ | d.WRITE | d.SYNC | d.TRUNCATE
     sweep(tmp_path, prepare, check, calls=calls, error=error, manner=manner, count=count)
+
+
+@pytest.mark.parametrize("manner", [d.FAIL, d.TORN, d.KILL, d.KILL_TORN])
+def test_a_database_that_is_not_made(tmp_path, manner):
+    """Whichever call of the first start fails, or is its last: the next start makes the database."""
+
+    def check(disk):
+        with Server(*BIG, store=disk.store) as s:
+            assert s.publish("a", "first")["seq"] == 1
+
+    sweep(tmp_path, lambda _: None, check, calls=d.WRITE | d.SYNC | d.TRUNCATE, error=errno.ENOSPC, manner=manner)

@@ -1,13 +1,16 @@
 """A database that was damaged behind the server's back: a start is refused in one line, or what is there is right."""
 
+import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
-from harness import BIG, Server, WAIT, all_events, clean_environment, program, scaled
+from harness import BIG, Server, WAIT, all_events, clean_environment, problem, program, scaled, until
 
 PAGE = 4096
 
@@ -83,6 +86,84 @@ def test_garbage_pages(path):
     assert started < 3  # a page that nobody reads
     write(path, good)
     assert right_or_refused(path, events)
+
+
+@pytest.mark.parametrize("size", [30, 9000])
+def test_garbage_texts(path, size):
+    """Garbage within a page, and in pages that hold nothing but text: no tree shows that it is another. Of names, too."""
+    sent, rng = [f"m{i} " + "x" * min(size, 2000) for i in range(30)], random.Random(size)
+    with serve(path) as s:
+        bodies = [json.dumps({"message": m, "metadata": {"x": "y" * size}}).encode() for m in sent]
+        events = {tenant: s.flood(tenant, bodies) for tenant in "ab"}
+    good = read(path)
+    for _ in range(scaled(60)):
+        data = bytearray(good)
+        at, length = rng.randrange(PAGE, len(good)), rng.choice((1, 2, 500, PAGE))
+        garbage = bytes([data[at] ^ 1 << rng.randrange(5)]) if length == 1 else rng.randbytes(length)
+        data[at : at + length] = garbage
+        write(path, bytes(data[: len(good)]))
+        right_or_refused(path, events)
+
+
+def checkpoint(path):
+    """Another process has a look: all is in the database then, and the server has to read anew what it knew."""
+    other = sqlite3.connect(path, isolation_level=None, timeout=20)
+    other.execute("PRAGMA user_version = 1")
+    assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    other.close()
+
+
+def test_garbage_pages_under_the_server(path):
+    """Readers notice nothing, publishers are told, and with the pages as they were it goes on."""
+    sent, rng = [f"m{i}" for i in range(500)], random.Random(2)
+    with serve(path) as s:
+        s.flood("a", sent)
+        ws, sse = s.ws("a"), s.sse("a")
+        checkpoint(path)
+        good = read(path)
+        with open(path, "r+b") as file:
+            for at in range(PAGE, len(good), PAGE):
+                file.seek(at)
+                file.write(rng.randbytes(PAGE))
+        for _ in range(5):
+            r = s.post("a", b'{"message":"refused"}')
+            problem(r, 503, "unavailable")
+            assert int(r.header("Retry-After")) >= 1
+        problem(s.get("/readyz"), 503, "unavailable")
+        assert s.get("/livez").status == 200
+        assert texts(s, "a") == sent and s.ws("a", "since=0").events(500)[-1]["message"] == sent[-1]
+        with open(path, "r+b") as file:
+            file.write(good)
+        until(lambda: s.get("/readyz").status == 200, "it recovers by itself")
+        e = s.publish("a", "well again")
+        assert e["seq"] == 501 and ws.events(1) == [e] and sse.events(1) == [e]
+        s.crash()
+    with serve(path) as s:
+        assert texts(s, "a") == [*sent, "well again"]
+
+
+def test_garbage_where_events_go(path):
+    """Ready is what takes events: that something else can still be written is no recovery."""
+    rng = random.Random(6)
+    with serve(path) as s:
+        s.flood("a", [f"m{i}" for i in range(500)])
+        other = sqlite3.connect(path, isolation_level=None)
+        others = {r for (r,) in other.execute("SELECT rootpage FROM sqlite_schema WHERE name <> 'events'")}
+        other.close()
+        checkpoint(path)
+        good = read(path)
+        with open(path, "r+b") as file:
+            for page in set(range(2, len(good) // PAGE + 1)) - others:
+                file.seek((page - 1) * PAGE)
+                file.write(rng.randbytes(PAGE))
+        problem(s.post("a", b'{"message":"refused"}'), 503, "unavailable")
+        for _ in range(20):
+            problem(s.get("/readyz"), 503, "unavailable")
+            time.sleep(0.1)
+        with open(path, "r+b") as file:
+            file.write(good)
+        until(lambda: s.get("/readyz").status == 200, "it recovers by itself")
+        assert s.publish("a", "well again")["seq"] == 501
 
 
 def crashed(path, sent):

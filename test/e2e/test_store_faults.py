@@ -1,7 +1,9 @@
 """A disk that fails under the database: whoever publishes is told, nobody else notices, and it recovers by itself."""
 
 import errno
+import os
 import random
+import shutil
 import sqlite3
 import time
 
@@ -71,6 +73,20 @@ def test_fault(disk, fault, durability):
         restarts(disk, s, traffic)
 
 
+def test_recovery_without_publishers(disk):
+    """Orchestrators keep everybody away until /readyz says 200."""
+    with serve(disk) as s:
+        s.publish("a", "x")
+        disk.fail(d.WRITE, errno.ENOSPC)
+        check_refusal(s.post("a", b'{"message":"refused"}'))
+        for _ in range(20):
+            assert is_ready(s, 503)
+            time.sleep(0.1)
+        disk.well()
+        until(lambda: is_ready(s), "it looks by itself")
+        assert s.publish("a", "y")["seq"] == 2
+
+
 def test_reads_fail(disk):
     """After a failed write SQLite has nothing in memory any more: it has to read before it can write again."""
     with serve(disk) as s:
@@ -132,6 +148,42 @@ def test_random_faults(disk, durability):
         until(lambda: is_ready(s), "it recovers by itself")
         traffic.goes_on()
         assert hits > 20 and traffic.refused
+        traffic.end()
+        time.sleep(1)
+        restarts(disk, s, traffic)
+
+
+MISSING = {"database": ("",), "wal": ("-wal",), "all": ("", "-wal", "-shm")}
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+@pytest.mark.parametrize("what", [*MISSING, "folder", "another"])
+def test_files_that_vanish(tmp_path, what, durability):
+    """What is written to a file that has no name any more is lost: it is not promised. Put back, all goes on."""
+    away, folder = tmp_path / "away", tmp_path / "here"
+    folder.mkdir()
+    disk = Disk(folder)
+    with serve(disk, "--durability", durability) as s:
+        traffic = Traffic(s)
+        traffic.goes_on()
+        if what == "folder":
+            folder.rename(away)
+        else:
+            away.mkdir()
+            for suffix in MISSING.get(what, ("",)):
+                os.rename(disk.path + suffix, away / f"log.db{suffix}")
+        if what == "another":
+            shutil.copy(away / "log.db", disk.path)
+        until(lambda: is_ready(s, 503), "readyz says so")
+        assert not any(is_ready(s) for _ in range(50))
+        check_refusal(s.post("a", b'{"message":"refused"}'))
+        if what == "folder":
+            away.rename(folder)
+        else:
+            for suffix in MISSING.get(what, ("",)):
+                os.rename(away / f"log.db{suffix}", disk.path + suffix)
+        until(lambda: is_ready(s), "it recovers by itself")
+        traffic.goes_on()
         traffic.end()
         time.sleep(1)
         restarts(disk, s, traffic)
