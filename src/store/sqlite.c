@@ -14,28 +14,31 @@
 #include "sqlite_db.h"
 #include "sqlite_reader.h"
 #include "sqlite_row.h"
+#include "sqlite_schema.h"
 
 /* Threads that read pages. */
 #define READERS 2u
 
-enum statement { BEGIN, TENANT, INSERT, TYPE, PROBE, COMMIT, ROLLBACK, STATEMENTS };
+enum statement { BEGIN, TENANT, INSERT, TYPE, LOOK, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
-static const char PUT_TENANT[] = "INSERT INTO tenants (id, created_ms, newest) VALUES (?1, ?2, ?3)"
+static const char PUT_TENANT[] = "INSERT INTO tenants (id, created_ms, newest, sum) VALUES (?1, ?2, ?3, ?4)"
                                  " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n";
-static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 static const char ADD_TYPE[] = "INSERT INTO types (tenant, type, count) VALUES (?1, ?2, ?3)"
                                " ON CONFLICT (tenant, type) DO UPDATE SET count = count + excluded.count";
 
+/* Goes where a tenant's next event would. */
+static const char LOOK_AT[] = "SELECT max(e.seq) FROM tenants t LEFT JOIN events e ON e.tenant = t.n AND e.seq >= ?2"
+                              " WHERE t.id = ?1";
+
+/* What changes nothing, and is written all the same: a row that is updated to what it was is not. */
+static const char SET_VERSION[] = "PRAGMA user_version = " CAR_SQLITE_VERSION_TEXT;
+
 static const char *const SQL[STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE",
-    [TENANT] = PUT_TENANT,
-    [INSERT] = PUT_EVENT,
-    [TYPE] = ADD_TYPE,
-    [PROBE] = "UPDATE log SET epoch = epoch",
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
+    [BEGIN] = "BEGIN IMMEDIATE", [TENANT] = PUT_TENANT, [INSERT] = PUT_EVENT,    [TYPE] = ADD_TYPE, [LOOK] = LOOK_AT,
+    [PROBE] = SET_VERSION,       [COMMIT] = "COMMIT",   [ROLLBACK] = "ROLLBACK",
 };
 
 /* How many events of a type have been inserted. */
@@ -52,6 +55,9 @@ struct sqlite {
     sqlite3_stmt *statements[STATEMENTS];
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
     unsigned tally_count;
+    char id[CAR_TENANT_ID_MAX]; /* of the last tenant that was written for: what failed, where anything did */
+    size_t id_len;
+    uint64_t newest; /* of it */
 };
 
 static struct sqlite *of_rows(struct car_rows *rows) {
@@ -112,10 +118,15 @@ static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64
     struct sqlite *sqlite = of_rows(rows);
     sqlite3_stmt *statement = sqlite->statements[TENANT];
     int64_t n = 0;
+    struct car_span id = car_tenant_id(tenant);
     int err = add_types(sqlite);
-    (void)bind_text(statement, 1, car_tenant_id(tenant));
+    memcpy(sqlite->id, id.ptr, id.len);
+    sqlite->id_len = id.len;
+    sqlite->newest = newest;
+    (void)bind_text(statement, 1, id);
     (void)sqlite3_bind_int64(statement, 2, car_tenant_created_ms(tenant));
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)newest);
+    (void)sqlite3_bind_int64(statement, 4, car_sqlite_name_sum(id));
     err = err ? err : run(sqlite, TENANT, &n, "a tenant is not stored");
     (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, n);
     (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, n);
@@ -132,17 +143,18 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     (void)sqlite3_bind_int64(statement, 4, row.wall_ms);
     (void)bind_text(statement, 5, row.type);
     (void)bind_text(statement, 6, row.content);
+    (void)sqlite3_bind_int64(statement, 7, car_sqlite_sum(car_tenant_id(event->tenant), &row));
     int err = run(sqlite, INSERT, NULL, "an event is not stored");
     return err ? err : count_type(sqlite, row.type);
 }
 
 static int probe(struct car_rows *rows) {
-    return run(of_rows(rows), PROBE, NULL, "the store takes nothing");
-}
-
-static int commit(struct car_rows *rows) {
-    int err = add_types(of_rows(rows));
-    return err ? err : run(of_rows(rows), COMMIT, NULL, "a transaction is not committed");
+    struct sqlite *sqlite = of_rows(rows);
+    sqlite3_stmt *look = sqlite->statements[LOOK];
+    (void)bind_text(look, 1, car_span_of(sqlite->id, sqlite->id_len));
+    (void)sqlite3_bind_int64(look, 2, (sqlite3_int64)sqlite->newest);
+    int err = run(sqlite, LOOK, NULL, "the store cannot be read");
+    return err ? err : run(sqlite, PROBE, NULL, "the store takes nothing");
 }
 
 static void rollback(struct car_rows *rows) {
@@ -150,6 +162,33 @@ static void rollback(struct car_rows *rows) {
     if (!sqlite3_get_autocommit(sqlite->db.handle)) { /* some errors have rolled back already */
         (void)run(sqlite, ROLLBACK, NULL, "a transaction is not rolled back");
     }
+    (void)sqlite3_db_release_memory(sqlite->db.handle); /* a page that was misread is read anew */
+}
+
+/* Where only the sync has failed, all of a transaction lies in the file, and a crash would bring it back: something
+ * else is written over it before anybody is told that it is not there. */
+static void bury(struct sqlite *sqlite) {
+    char why[sizeof sqlite->db.why];
+    memcpy(why, sqlite->db.why, sizeof why);
+    rollback(&sqlite->rows);
+    if (begin(&sqlite->rows) == 0 &&
+        (probe(&sqlite->rows) != 0 || run(sqlite, COMMIT, NULL, "nothing is committed") != 0)) {
+        rollback(&sqlite->rows);
+    }
+    memcpy(sqlite->db.why, why, sizeof why);
+}
+
+static int commit(struct car_rows *rows) {
+    struct sqlite *sqlite = of_rows(rows);
+    int err = add_types(sqlite);
+    err = err ? err : car_sqlite_db_stays(&sqlite->db);
+    if (!err) {
+        err = run(sqlite, COMMIT, NULL, "a transaction is not committed");
+        if (err) {
+            bury(sqlite);
+        }
+    }
+    return err;
 }
 
 static void sqlite_free(struct car_rows *rows) {
@@ -182,7 +221,8 @@ struct restoring {
 static int restore_tenant(struct restoring *r) {
     struct car_span id = car_sqlite_column(r->tenants, 1);
     struct car_tenant *tenant = NULL;
-    int err = car_registry_add(r->feed->registry, r->reader, id, &tenant);
+    bool good = car_sqlite_sum_ok(sqlite3_column_int64(r->tenants, 5), car_sqlite_name_sum(id));
+    int err = good ? car_registry_add(r->feed->registry, r->reader, id, &tenant) : CAR_EINVAL;
     if (err == CAR_EFULL) {
         r->what = "has more tenants than --max-tenants allows";
     } else if (err == CAR_EINVAL || err == CAR_EEXIST) {
@@ -217,7 +257,8 @@ static int restore_log(struct restoring *r) {
 static int restore(struct restoring *r) {
     struct car_sqlite_db *db = &r->sqlite->db;
     int err = restore_log(r);
-    err = err ? err : car_sqlite_prepare(db, &r->tenants, "SELECT n, id, newest, forgotten, created_ms FROM tenants");
+    err = err ? err
+              : car_sqlite_prepare(db, &r->tenants, "SELECT n, id, newest, forgotten, created_ms, sum FROM tenants");
     int status = SQLITE_OK;
     while (!err && (status = sqlite3_step(r->tenants)) == SQLITE_ROW) {
         err = restore_tenant(r);

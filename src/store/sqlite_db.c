@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -100,6 +101,31 @@ static int set_up(struct car_sqlite_db *db, const char **what) {
     return err ? err : run(db, "PRAGMA journal_mode = WAL;");
 }
 
+/* Remembers which files they are. The WAL is there once something was read. */
+static int know_files(struct car_sqlite_db *db, const char *path) {
+    int err = run(db, "SELECT 1 FROM log");
+    for (int i = 0; i < 2 && !err; i++) {
+        if (asprintf(&db->path[i], "%s%s", path, i ? "-wal" : "") < 0) {
+            db->path[i] = NULL;
+            err = CAR_ENOMEM;
+        } else if (stat(db->path[i], &db->file[i]) != 0) {
+            err = CAR_ESYS;
+        }
+    }
+    return err;
+}
+
+int car_sqlite_db_stays(struct car_sqlite_db *db) {
+    for (int i = 0; i < 2; i++) {
+        struct stat now;
+        if (stat(db->path[i], &now) != 0 || now.st_ino != db->file[i].st_ino || now.st_dev != db->file[i].st_dev) {
+            snprintf(db->why, sizeof db->why, "%s was removed, or is another file", i ? "the WAL" : "the database");
+            return CAR_ESYS;
+        }
+    }
+    return 0;
+}
+
 int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size) {
     const char *what = NULL;
     *db = (struct car_sqlite_db){.lock = -1};
@@ -108,6 +134,7 @@ int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, si
         err = CAR_ESYS;
     }
     err = err ? err : set_up(db, &what);
+    err = err ? err : know_files(db, path);
     if (err) {
         snprintf(why, size, "%s: %s", path, what ? what : sqlite3_errmsg(db->handle));
         car_sqlite_db_close(db);
@@ -129,6 +156,10 @@ int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path) {
 void car_sqlite_db_close(struct car_sqlite_db *db) {
     (void)sqlite3_close(db->handle);
     db->handle = NULL;
+    for (int i = 0; i < 2; i++) {
+        free(db->path[i]);
+        db->path[i] = NULL;
+    }
     if (db->lock >= 0) {
         close(db->lock); /* last: closing any descriptor of the file gives up SQLite's locks, too */
         db->lock = -1;

@@ -3,12 +3,15 @@
 
 #include <sqlite3.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 /* A database that is ours alone. */
 struct car_sqlite_db {
     sqlite3 *handle;
     int lock;      /* a descriptor of the file, locked for as long as it is open; -1 while there is none */
     char why[200]; /* the last failure, in one line */
+    char *path[2]; /* of the database and of its WAL, and which files these are */
+    struct stat file[2];
 };
 
 /*
@@ -23,6 +26,10 @@ int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path);
 
 /* Harmless when repeated, and where opening failed. */
 void car_sqlite_db_close(struct car_sqlite_db *db);
+
+/* Whether the database and its WAL are still where they were: what is written to a file that was removed is lost. 0;
+ * CAR_ESYS, and `why` says what is wrong. */
+int car_sqlite_db_stays(struct car_sqlite_db *db);
 
 /* Prepares a statement that is kept. 0; CAR_ESYS, and `why` says what is wrong. */
 int car_sqlite_prepare(struct car_sqlite_db *db, sqlite3_stmt **out, const char *sql);

@@ -85,7 +85,7 @@ static bool is_full(const struct filling *f) {
 static int take(struct reader *reader, struct filling *f, sqlite3_stmt *statement) {
     struct car_log_page *page = f->page;
     struct car_event_row row;
-    int err = car_sqlite_row(statement, &row);
+    int err = car_sqlite_row(statement, car_tenant_id(page->ask.tenant), &row);
     if (err || row.seq != f->next) {
         return CAR_EINVAL; /* seqs have no hole */
     }

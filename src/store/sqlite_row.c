@@ -1,17 +1,39 @@
 #include "sqlite_row.h"
 
 #include <string.h>
+#include <zlib.h>
 
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/event_id.h"
+
+#define NOT_SUMMED (-1) /* it is older than sums are */
 
 struct car_span car_sqlite_column(sqlite3_stmt *statement, int at) {
     const char *bytes = sqlite3_column_blob(statement, at);
     return car_span_of(bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, at));
 }
 
-int car_sqlite_row(sqlite3_stmt *statement, struct car_event_row *row) {
+static uLong add(uLong sum, const void *bytes, size_t len) {
+    return crc32_z(sum, bytes, len);
+}
+
+int64_t car_sqlite_sum(struct car_span tenant, const struct car_event_row *row) {
+    uLong sum = add(add(0, tenant.ptr, tenant.len), "", 1); /* the NUL keeps texts apart */
+    sum = add(add(sum, &row->seq, sizeof row->seq), row->id.bytes, sizeof row->id.bytes);
+    sum = add(add(sum, &row->wall_ms, sizeof row->wall_ms), row->type.ptr, row->type.len);
+    return (int64_t)add(add(sum, "", 1), row->content.ptr, row->content.len);
+}
+
+int64_t car_sqlite_name_sum(struct car_span tenant) {
+    return (int64_t)add(0, tenant.ptr, tenant.len);
+}
+
+bool car_sqlite_sum_ok(int64_t sum, int64_t right) {
+    return sum == right || sum == NOT_SUMMED;
+}
+
+int car_sqlite_row(sqlite3_stmt *statement, struct car_span tenant, struct car_event_row *row) {
     struct car_span id = car_sqlite_column(statement, 1);
     *row = (struct car_event_row){.seq = (uint64_t)sqlite3_column_int64(statement, 0),
                                   .wall_ms = sqlite3_column_int64(statement, 2),
@@ -22,5 +44,5 @@ int car_sqlite_row(sqlite3_stmt *statement, struct car_event_row *row) {
         return CAR_EINVAL;
     }
     memcpy(row->id.bytes, id.ptr, id.len);
-    return 0;
+    return car_sqlite_sum_ok(sqlite3_column_int64(statement, 5), car_sqlite_sum(tenant, row)) ? 0 : CAR_EINVAL;
 }

@@ -19,12 +19,16 @@ static const char *const STEPS[CAR_SQLITE_VERSION] = {
     "PRAGMA application_id = 1131179569;",
 
     /* 2. The key of the events' ids (car_event_key). Seqs up to `forgotten` are gone, or going. `types` counts the
-     * events that are there. `idempotency` has digests (SHA-256) of keys and bodies, and which events they led to. */
+     * events that are there. `sum` says what an event's row is, and a tenant's
+     * name (sqlite_row.h). `idempotency` has digests (SHA-256) of
+     * keys and bodies, and which events they led to. */
     "ALTER TABLE log ADD COLUMN id_key BLOB NOT NULL DEFAULT x'';"
     "UPDATE log SET id_key = randomblob(32);"
     "ALTER TABLE tenants ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tenants ADD COLUMN sum INTEGER NOT NULL DEFAULT -1;"
     "CREATE TABLE types (tenant INTEGER NOT NULL REFERENCES tenants, type TEXT NOT NULL, count INTEGER NOT NULL,"
     " PRIMARY KEY (tenant, type)) STRICT, WITHOUT ROWID;"
+    "ALTER TABLE events ADD COLUMN sum INTEGER NOT NULL DEFAULT -1;"
     "INSERT INTO types SELECT tenant, type, count(*) FROM events GROUP BY tenant, type;"
     "CREATE TABLE idempotency (tenant INTEGER NOT NULL REFERENCES tenants, key BLOB NOT NULL, body BLOB NOT NULL,"
     " first INTEGER NOT NULL, count INTEGER NOT NULL, at_ms INTEGER NOT NULL,"

@@ -7,6 +7,10 @@
 #define CAR_SQLITE_APPLICATION 0x436c6e31 /* "Cln1" */
 #define CAR_SQLITE_VERSION     2          /* of the schema */
 
+#define CAR_SQLITE_VERSION_TEXT CAR_SQLITE_TEXT_OF(CAR_SQLITE_VERSION)
+#define CAR_SQLITE_TEXT_OF(x)   CAR_SQLITE_STRINGIFY(x)
+#define CAR_SQLITE_STRINGIFY(x) #x
+
 /* Brings a database of version `from` (0: it is empty) up to date, all of it or nothing. An SQLite result code. */
 int car_sqlite_schema_update(sqlite3 *handle, unsigned from);
 

@@ -60,14 +60,19 @@ def texts(server, tenant):
 
 
 def right_or_refused(path, events):
-    """Whether it started; then all of each tenant's events are there, to the letter."""
+    """Whether it started; then each list of a tenant's events is right, to the letter, or there is none."""
     line = refused(path)
     if line:
         assert "damaged" in line or "malformed" in line or "not a" in line or "no such" in line or "is a" in line, line
         return False
     with serve(path) as s:
         for tenant, expected in events.items():
-            assert s.get("/events?limit=1", tenant).status == 200 and all_events(s, tenant) == expected
+            for first in range(0, len(expected), 10):
+                r = s.get(f"/events?since={first}&limit=10", tenant)
+                if r.status == 200:
+                    assert r.json()["events"] == expected[first : first + 10]
+                else:
+                    problem(r, 503, "unavailable")
     return True
 
 
@@ -79,11 +84,9 @@ def test_garbage_pages(path):
     good = read(path)
     pages = range(len(good) // PAGE)
     assert len(pages) > 10 and not os.path.exists(path + "-wal")
-    started = 0
     for page in pages if len(pages) <= scaled(60) else rng.sample(pages, scaled(60)):
         write(path, good[: page * PAGE] + rng.randbytes(PAGE) + good[(page + 1) * PAGE :])
-        started += right_or_refused(path, events)
-    assert started < 3  # a page that nobody reads
+        right_or_refused(path, events)
     write(path, good)
     assert right_or_refused(path, events)
 
@@ -108,7 +111,7 @@ def test_garbage_texts(path, size):
 def checkpoint(path):
     """Another process has a look: all is in the database then, and the server has to read anew what it knew."""
     other = sqlite3.connect(path, isolation_level=None, timeout=20)
-    other.execute("PRAGMA user_version = 1")
+    other.execute("PRAGMA user_version = 2")
     assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     other.close()
 
