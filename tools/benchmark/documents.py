@@ -16,7 +16,9 @@ class DocumentError(Exception):
 # What the report takes for granted; a key with a question mark may be missing, or null.
 FAULTS = {"faults?": [str]}
 LOAD = FAULTS | {"config?": {}, "load?": {}}
-RUN = FAULTS | {"load?": LOAD, "floor?": FAULTS}
+PART_NAMES = ("sync", "ceiling", "list", "page", "query", "rare", "loop", "loop_alone")
+PARTS = {f"{name}?": FAULTS for name in PART_NAMES}
+RUN = FAULTS | {"load?": LOAD, "floor?": FAULTS, "parts?": PARTS, "skipped?": str, "notes?": [str]}
 RESULTS = {
     "machine": {},
     "settings": {"runs": int, "quick": bool},

@@ -18,6 +18,7 @@ class Figure:
     read: Callable[[Run], float | None]  # from a run; None where it was not reported
     timed: bool = False  # a rate or a latency: it says nothing where the load generator was the limit
     floors: bool = False  # it says nothing where the floor could not be measured
+    parts: tuple[str, ...] = ()  # of run["parts"] that it is read off: nothing without them, or where a check failed there
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,70 @@ FIGURES: dict[str, Figure] = {
 }
 
 
+def asked(kind: str, about: str, ranks: tuple[str, ...] = ("p50", "p99", "max")) -> dict[str, Figure]:
+    """The latencies of one kind of question."""
+    return {
+        f"{kind}_{rank}": Figure(f"{about}, {rank}", "ms", at("parts", kind, f"{rank}_ms"), timed=True, parts=(kind,))
+        for rank in ranks
+    }
+
+
+SYNC = at("parts", "sync", "median_us")
+LOOP_P99, LOOP_ALONE_P99 = at("parts", "loop", "p99_ms"), at("parts", "loop_alone", "p99_ms")
+
+FIGURES |= {
+    "batch": Figure("events in a transaction", "mean", at("parts", "ceiling", "batch"), parts=("ceiling",)),
+    "ceiling_s": Figure(
+        "plain SQLite, events", "per s", at("parts", "ceiling", "events_per_second"), parts=("ceiling",)
+    ),
+    "of_ceiling": Figure(
+        "events, of plain SQLite's",
+        "share",
+        both(
+            at("load", "events_per_second"), at("parts", "ceiling", "events_per_second"), lambda ours, all: ours / all
+        ),
+        timed=True,
+        parts=("ceiling",),
+    ),
+    "sync": Figure("4 KiB written and synced, median", "µs", SYNC, parts=("sync",)),
+    "deliver_syncs": Figure(
+        "publish to deliver, p99",
+        "syncs",
+        both(at("load", "deliver_us", "p99"), SYNC, lambda p99, sync: p99 / sync),
+        timed=True,
+        parts=("sync",),
+    ),
+    **asked("list", "newest 50"),
+    **asked("page", "page of 1,000"),
+    **asked("query", "word of many events"),
+    **asked("rare", "word of one event"),
+    **asked("loop_alone", "loop, nobody reading"),
+    **asked("loop", "loop, while they read"),
+    "loop_moved": Figure(
+        "loop, p99 while they read",
+        "of it alone",
+        both(LOOP_P99, LOOP_ALONE_P99, lambda reading, alone: reading / alone),
+        timed=True,
+        parts=("loop", "loop_alone"),
+    ),
+}
+
+
 def faults_of(run: Run) -> list[str]:
-    """Every check that failed in a run."""
+    """Every check of the load that failed in a run. One that was skipped has failed none."""
+    if run.get("skipped"):
+        return []
     load = run.get("load") or {}
     faults = [*run.get("faults", ()), *load.get("faults", ())]
     return faults if faults or load.get("ok") else ["it is not said which"]
+
+
+def part_fault(run: Run, part: str) -> str | None:
+    """Why what was measured beside the load says nothing; None where it does."""
+    found = (run.get("parts") or {}).get(part)
+    if not found:
+        return "not reported"
+    return f"a check failed: {found['faults'][0]}" if found.get("faults") else None
 
 
 def floor_fault(run: Run) -> str | None:
@@ -118,13 +178,20 @@ def floor_fault(run: Run) -> str | None:
 
 def refusal(figure: Figure, run: Run) -> str | None:
     """Why this run does not count for this figure; None where it does."""
+    if run.get("skipped"):
+        return f"skipped: {run['skipped']}"
     load, faults = run.get("load") or {}, faults_of(run)
     if faults:
         return f"a check failed: {faults[0]}"
+    for part in figure.parts:
+        missing = part_fault(run, part)
+        if missing:
+            return missing
     limit = load.get("load") or {}
     open_loop = bool((load.get("config") or {}).get("rate"))
-    # In a closed loop, what the server spends on a delivery is its own, however late the next event comes.
-    if limit.get("limited") and (figure.timed or open_loop):
+    # In a closed loop, what the server spends on a delivery is its own, however late the next event comes. What was
+    # measured beside the load is no business of it.
+    if limit.get("limited") and (figure.timed or open_loop and not figure.parts):
         return f"the load generator was the limit: {limit.get('why') or 'it does not say why'}"
     unknown = floor_fault(run) if figure.floors else None
     if unknown:

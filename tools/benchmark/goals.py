@@ -50,6 +50,14 @@ GOALS: dict[tuple[str, str], Goal] = {
     ("fan-out-sio", "cpu_delivery"): Goal(0.4, peer="socket.io"),
     ("fan-out-64-sio", "cpu_delivery"): Goal(0.1, peer="socket.io"),
     ("idle-sio", "memory"): Goal(3072),
+    ("ingest-commit", "events_s"): Goal(20000, at_least=True),
+    ("ingest-commit", "of_ceiling"): Goal(0.6, at_least=True),
+    ("deliver-commit", "deliver_syncs"): Goal(3),
+    ("history", "list_p99"): Goal(20),
+    ("history", "page_p99"): Goal(20),
+    ("history", "query_p99"): Goal(20),
+    ("history", "rare_p99"): Goal(20),
+    ("history", "loop_moved"): Goal(1.25),
 }
 
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import disk
 from servers import BUILD, PEERS, ROOT, nginx_root
 
 
@@ -69,6 +70,7 @@ def describe(peers: bool) -> dict[str, str]:
         "processor": found(Path("/proc/cpuinfo"), r"^model name\s*:\s*(.*)$"),
         "cores": str(len(os.sched_getaffinity(0))),
         "load average before": f"{os.getloadavg()[0]:.1f}",
+        "databases": disk.describe(BUILD),
         "kernel": " ".join((os.uname().sysname, os.uname().release, os.uname().machine)),
         "compiler": compiler(),
         "carillon": carillon_version(),

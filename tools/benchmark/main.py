@@ -20,8 +20,9 @@ import ending
 import loadgen
 import machine
 from documents import DocumentError, Results
-from figures import Run, faults_of, floor_fault
-from running import LOAD, run_group, say
+from figures import Run, faults_of, floor_fault, part_fault
+from loadgen import LOAD
+from running import run_group, say
 from scenarios import SCENARIOS, groups
 from servers import BUILD
 from table import Report, aligned, number
@@ -32,7 +33,7 @@ FEWEST_RUNS = 3
 def list_scenarios() -> int:
     for scenario in SCENARIOS.values():
         print(f"{scenario.name}\n    {scenario.about}\n    {scenario.mode} {shlex.join(scenario.flags())}")
-        print(f"    {scenario.threads()}")
+        print(f"    {scenario.threads()}; {scenario.store()}")
     return 0
 
 
@@ -118,7 +119,8 @@ def measure(chosen: argparse.Namespace) -> int:
 
 
 def failed(run: Run) -> bool:
-    return bool(faults_of(run) or "floor" in run and floor_fault(run))
+    parts = any(part_fault(run, part) for part in run.get("parts") or {})
+    return bool(faults_of(run) or parts or "floor" in run and floor_fault(run))
 
 
 def run(arguments: list[str]) -> int:

@@ -7,13 +7,14 @@ import sys
 import time
 from typing import Any
 
+import durable
 import idle_tenants
 import loadgen
 from figures import Run
+from loadgen import LOAD
 from scenarios import QUICK, Scenario
-from servers import BUILD, KINDS, ServerError, running
+from servers import KINDS, ServerError, running
 
-LOAD = BUILD / "carillon-load"
 FLOOR_ROUNDS = 40
 FLOOR_BYTES = 330  # where no event was delivered: about what one is long
 STEP = 10  # bytes that two frames may differ by and share a floor
@@ -35,6 +36,8 @@ def workers_of(scenario: Scenario) -> int:
 
 def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
     """One run against a fresh server; what went wrong is in its faults."""
+    if scenario.keeping:
+        return durable.run_once(scenario, workers_of(scenario), quick)
     kind = KINDS[server_name]
     run: Run = {"faults": []}
     try:
@@ -43,10 +46,9 @@ def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
                 count = scenario.registered // (QUICK if quick else 1)
                 run["registered"] = idle_tenants.register(server.port, server.pids[0], count)
             part = (QUICK if quick else 1) * (1 if server_name == "carillon" else scenario.peers_part)
-            flags = ["--target", f"127.0.0.1:{server.port}"]
-            flags += ["--dialect", kind.dialects[0]]  # unless the scenario names another, which comes later
-            flags += ["--pids", ",".join(map(str, server.pids)), "--timeout", str(loadgen.LIMIT)]
-            run["load"] = loadgen.ask(LOAD, scenario.mode, flags + scenario.flags(part))
+            # Its own dialect, unless the scenario names another, which comes later.
+            flags = loadgen.flags(server, kind.dialects[0]) + scenario.flags(part)
+            run["load"] = loadgen.ask(LOAD, scenario.mode, flags)
     except (ServerError, OSError) as error:
         run["faults"].append(f"{server_name}: {error}")
     return run
@@ -86,7 +88,8 @@ def run_group(group: list[Scenario], peers: bool, runs: int, quick: bool) -> lis
             if wants_floor(scenario):
                 run["floor"] = floors.of(run)
             kept.append(run)
-            say(f"{scenario.name}, {server}, run {turn} of {runs}: {time.monotonic() - began:.1f} s")
+            skipped = f", skipped: {run['skipped']}" if run.get("skipped") else ""
+            say(f"{scenario.name}, {server}, run {turn} of {runs}: {time.monotonic() - began:.1f} s{skipped}")
     return [
         {
             "scenario": scenario.name,

@@ -9,6 +9,16 @@ QUICK = 10  # a quick run has a tenth of the events
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """Where Carillon keeps the events of a scenario, and what is measured beside it; in a fresh folder on the disk."""
+
+    store: str  # sqlite or postgres
+    durability: str  # commit or relaxed
+    ceiling: bool = False  # the same rows are inserted by a bare loop afterwards
+    stored: int = 0  # events that are there before it begins, and are read while the load writes
+
+
+@dataclass(frozen=True)
 class Scenario:
     name: str
     about: str
@@ -20,6 +30,7 @@ class Scenario:
     base: str | None = None  # the scenario that this one's goals compare it with; they are run in turns
     alone: bool = False  # for Carillon only
     dialect: str | None = None  # for the servers that speak it; None is each one's own
+    keeping: Keeping | None = None  # None: in memory
     peers_part: int = 1  # peers are given the n-th part of the events, where all would take them minutes
 
     def flags(self, part: int = 1) -> list[str]:
@@ -35,6 +46,13 @@ class Scenario:
         """Which threads serve it."""
         count = "one a processor" if self.workers is None else str(self.workers)
         return f"server threads: {count}" + ("" if self.alone else "; a peer has one")
+
+    def store(self) -> str:
+        """Where events are kept."""
+        if self.keeping is None:
+            return "store: memory"
+        before = f", with {self.keeping.stored:,} events in it" if self.keeping.stored else ""
+        return f"store: {self.keeping.store}, {self.keeping.durability}{before}"
 
     def needs(self) -> tuple[str, str, str | None]:
         """How it subscribes, how it publishes, and in which dialect: what a server must be able to do."""
@@ -173,6 +191,75 @@ STALLED = dataclasses.replace(
     base="readers",
 )
 
+# 64 publishers that wait for each answer, with as much of the machine as there is for the server: the load runs ahead of
+# it, for otherwise the server's threads would keep it waiting.
+INGEST = Scenario(
+    "ingest-memory",
+    "16 tenants, 64 keep-alive HTTP connections with one event in flight each, kept in memory",
+    ("events_s", "cpu_event", "ack_p50", "ack_p99"),
+    load(16, 0, 64, events=200000, warmup=16000, depth=1, ahead="yes"),
+    workers=None,
+    alone=True,
+)
+
+
+def kept(scenario: Scenario, name: str, about: str, keeping: Keeping, *figures: str, **options: int | str) -> Scenario:
+    """The same with a database."""
+    return dataclasses.replace(
+        scenario,
+        name=name,
+        about=f"as {scenario.name}, {about}",
+        figures=scenario.figures + figures,
+        options=scenario.options | options,
+        keeping=keeping,
+    )
+
+
+INGEST_COMMIT = kept(
+    INGEST,
+    "ingest-commit",
+    "each answered when SQLite has committed it; the plain ceiling is a bare loop that inserts the same rows in "
+    "transactions of the same size",
+    Keeping("sqlite", "commit", ceiling=True),
+    *("batch", "ceiling_s", "of_ceiling", "sync"),
+    events=160000,
+)
+INGEST_RELAXED = kept(
+    INGEST,
+    "ingest-relaxed",
+    "in SQLite within 100 ms; the plain ceiling as in ingest-commit",
+    Keeping("sqlite", "relaxed", ceiling=True),
+    *("batch", "ceiling_s", "of_ceiling", "sync"),
+)
+INGEST_POSTGRES = kept(
+    INGEST,
+    "ingest-postgres",
+    "each answered when PostgreSQL, on the same machine, has committed it",
+    Keeping("postgres", "commit"),
+    "sync",
+    events=80000,
+)
+DELIVER_COMMIT = Scenario(
+    "deliver-commit",
+    "16 tenants of 1 WebSocket, 1,000 events/s whatever happens, each delivered when SQLite has committed it",
+    ("deliver_p50", "deliver_p99", "sync", "deliver_syncs", "ack_p50", "ack_p99"),
+    load(16, 16, 16, events=20000, warmup=2000, rate=1000),
+    workers=None,
+    alone=True,
+    keeping=Keeping("sqlite", "commit"),
+)
+HISTORY = Scenario(
+    "history",
+    "1,000,000 events in SQLite, 900,000 of them one tenant's, 1,000 events/s more to 16 tenants whatever happens; the "
+    "one tenant's newest 50, pages of 1,000 far back, and words looked for (one event of 997 has it, or one of all), "
+    "300 times each, 20 a second; GET /livez every 10 ms tells the loop's own latency",
+    tuple(f"{kind}_{rank}" for kind in ("list", "page", "query", "rare") for rank in ("p50", "p99", "max"))
+    + ("loop_alone_p50", "loop_p50", "loop_alone_p99", "loop_p99", "loop_moved", "deliver_p99"),
+    load(16, 16, 16, events=23000, warmup=1000, rate=1000),
+    alone=True,
+    keeping=Keeping("sqlite", "commit", stored=1000000),
+)
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
@@ -200,6 +287,12 @@ SCENARIOS: dict[str, Scenario] = {
         PACED_2,
         READERS,
         STALLED,
+        INGEST,
+        INGEST_COMMIT,
+        INGEST_RELAXED,
+        INGEST_POSTGRES,
+        DELIVER_COMMIT,
+        HISTORY,
     )
 }
 

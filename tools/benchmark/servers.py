@@ -30,10 +30,12 @@ class ServerError(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """What is to be started: in a folder of its own, with Carillon's number of workers."""
+    """What is to be started: in a folder of its own, with Carillon's number of workers, and where it keeps events."""
 
     folder: Path
     workers: int
+    store: str = "memory:"  # Carillon's --store
+    durability: str | None = None  # and its --durability; None is its default
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,22 @@ class Server:
 
 
 def carillon(start: Start) -> tuple[list[str], int]:
-    command = [str(BUILD / "carillon"), "--port", "0", "--threads", str(start.workers), "--store", "memory:"]
+    command = [str(BUILD / "carillon"), "--port", "0", "--threads", str(start.workers), "--store", start.store]
+    command += ["--durability", start.durability] if start.durability else []
     return command + ["--auto-tenants", "--max-tenants", "200000", "--log-level", "warn"], 0
+
+
+def objection(start: Start) -> str | None:
+    """What Carillon has against its flags, in its own words; None where it takes them."""
+    command = [*carillon(start)[0], "--check-config"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=PATIENCE, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServerError(str(error)) from None
+    lines = done.stderr.strip().splitlines()
+    return None if done.returncode == 0 else lines[-1] if lines else f"it ended with {done.returncode}"
 
 
 def node(name: str) -> Callable[[Start], tuple[list[str], int]]:
@@ -159,29 +175,43 @@ def stop(child: subprocess.Popen[bytes], log: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(kind: Kind, workers: int) -> Iterator[Server]:
-    """A fresh server for the length of a `with` block."""
-    with tempfile.TemporaryDirectory(prefix="carillon-bench-") as name:
+def fresh_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A folder for the length of a `with` block: in `parent`, or where temporary files are."""
+    with tempfile.TemporaryDirectory(prefix="carillon-bench-", dir=parent) as name:
         folder = Path(name)
-        folder.chmod(0o755)  # nginx reads its folder as another user
-        command, port = kind.command(Start(folder, workers))
-        log = folder / "log"
-        with log.open("wb") as out:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env=environment(),
-                start_new_session=True,
-                preexec_fn=end_with_parent,
-            )
-        try:
-            port = wait_for_port(child, port, log)
-            yield Server(port, family(child.pid, kind.processes))
-            stop(child, log)
-        finally:
-            if child.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)  # the group is the server's alone: start_new_session
-                child.wait()
+        folder.chmod(0o755)  # nginx and PostgreSQL reach theirs as other users
+        yield folder
+
+
+@contextlib.contextmanager
+def serving(kind: Kind, start: Start) -> Iterator[Server]:
+    """A fresh server for the length of a `with` block, in a folder that is there; it has ended behind it. What it has
+    written is in the folder's `log`."""
+    command, port = kind.command(start)
+    log = start.folder / "log"
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environment(),
+            start_new_session=True,
+            preexec_fn=end_with_parent,
+        )
+    try:
+        port = wait_for_port(child, port, log)
+        yield Server(port, family(child.pid, kind.processes))
+        stop(child, log)
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # the group is the server's alone: start_new_session
+            child.wait()
+
+
+@contextlib.contextmanager
+def running(kind: Kind, workers: int) -> Iterator[Server]:
+    """A fresh server that keeps nothing, for the length of a `with` block."""
+    with fresh_folder() as folder, serving(kind, Start(folder, workers)) as server:
+        yield server

@@ -74,6 +74,9 @@ class Report:
 
     def legend(self) -> str:
         present = {scenario for scenario, _ in self.runs}
+        for (scenario, server), runs in self.runs.items():
+            for text in dict.fromkeys(text for run in runs for text in run.get("notes") or ()):
+                self.note(f"{scenario}, {server}: {text}")
         lines = [f"{mark}. {text}" for mark, text in enumerate(self.notes, 1)]
         if lines:
             lines.append("")

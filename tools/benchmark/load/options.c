@@ -46,6 +46,7 @@ static const struct option table[] = {
     {"threads", COUNT, MODE_RUN, AT(threads), 1, 64, "1", NULL},
     {"sources", COUNT, CONNECTING, AT(sources), 1, 254, "1", NULL},
     {"stalled", COUNT, MODE_RUN, AT(stalled), 0, 1e5, "0", NULL},
+    {"ahead", TEXT, MODE_RUN, AT(ahead_text), 0, 0, "no", " no yes "},
     {"inflight", COUNT, CONNECTING, AT(inflight), 1, 4096, "64", NULL},
     {"hold", NUMBER, MODE_IDLE, AT(hold), 0, 3600, "1", NULL},
     {"pids", LIST, CONNECTING, AT(pids), 1, 4194304, "", NULL},
@@ -141,6 +142,7 @@ static int check(struct options *options) {
         return fail("--target wants 127.x.x.x:PORT or [::1]:PORT", "");
     }
     options->sse = strcmp(options->subscribe, "sse") == 0;
+    options->ahead = options->rate > 0 || (options->ahead_text && strcmp(options->ahead_text, "yes") == 0);
     options->publish_ws = options->publish && strcmp(options->publish, "ws") == 0;
     if (options->sse && strcmp(options->dialect, "socketio") == 0) {
         return fail("socketio has no --subscribe sse", "");

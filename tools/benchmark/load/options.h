@@ -20,7 +20,7 @@ struct option_list {
 /* What the command line says; immutable afterwards. */
 struct options {
     enum mode mode;
-    const char *target_text, *dialect, *subscribe, *publish, *deflate;
+    const char *target_text, *dialect, *subscribe, *publish, *deflate, *ahead_text;
     uint32_t tenants, sockets, publishers, depth, events, warmup, bytes, threads, sources, stalled, inflight, rounds;
     double rate, hold, timeout; /* a second, seconds, seconds */
     struct option_list pids, batch;
@@ -28,6 +28,7 @@ struct options {
     /* derived */
     struct target target;
     bool sse, publish_ws;
+    bool ahead; /* our threads are to run ahead of all others: in an open loop always */
 };
 
 /* Returns 0, or -1 when it has said on stderr what is wrong. */

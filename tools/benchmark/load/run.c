@@ -82,7 +82,7 @@ static int run_connected(struct load *load, struct figures *figures) {
     uint64_t deadline = clock_now() + clock_from_seconds(load->options->timeout);
     struct publishing publishing;
     publishing_init(&publishing, load);
-    figures->real_time = load->options->rate > 0 && priority_raise();
+    figures->real_time = load->options->ahead && priority_raise();
     crew_start(load);
     linger(load, SETTLE);
     figures->connected = processes_memory(&load->processes);
