@@ -5,12 +5,15 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import threading
 
 import pytest
 
 from harness import GUID, xor
 from test_bench import run_load
+
+import asking  # from the benchmark's folder, where test_bench has put it
 
 
 def compact(value):
@@ -281,3 +284,104 @@ def test_lies_of_packets_are_faults(lie):
 
 def test_a_stream_has_the_ids_of_its_events():
     is_caught("says another id", "sse", "seq 30 came with another id")
+
+
+# Answers to questions about what is kept: asking.py against a server that lies about them.
+
+STORED = 20000
+
+
+def answered(seqs, tenant="t0", **more):
+    return compact({"events": [{"tenant_id": tenant, "seq": seq} for seq in seqs], "has_more": True} | more).encode()
+
+
+def honest(path):
+    """The answer of a server that has all it was given, by the rule that asking.message writes by."""
+    number = int(re.search(r"\d+$", path)[0]) if path != "/livez" else 0
+    if "q=word" in path:
+        return answered([seq for seq in range(STORED, 0, -1) if seq % asking.WORDS == number][:50])
+    if "q=only" in path:
+        return answered([number])
+    if "since=" in path:
+        since = int(re.search(r"since=(\d+)", path)[1])
+        return answered(range(since + 1, since + 1 + number))
+    return answered(range(STORED + 70, STORED + 20, -1)) if "limit=50" in path else b"ok"
+
+
+ASKED_LIES = {
+    "nothing": (lambda path: answered([]), " (0 came|and 0 came), none"),
+    "the newest only": (lambda path: answered(range(STORED, STORED - 50, -1)), "and 50 came, seq 20000 to 19951"),
+    "of another tenant": (lambda path: honest(path).replace(b'"t0"', b'"t1"', 1), "of another tenant"),
+    "no list": (lambda path: b"[]", "no list of events"),
+    "no JSON": (lambda path: b"<html>", "no list of events"),
+    "one is missing": (lambda path: re.sub(rb'\{"tenant_id":"t0","seq":\d+\},?', b"", honest(path), count=1), "came, "),
+}
+
+
+class Asked:
+    """Answers each GET with what `body` makes of its path, head first."""
+
+    def __init__(self, body, head=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):
+        self.body, self.head = body, head
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.serve)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.thread.join(20)
+        self.listener.close()
+
+    def serve(self):
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("rb") as requests:
+            while line := requests.readline():
+                while requests.readline().strip():
+                    pass
+                path = line.split()[1].decode()
+                body = b"ok" if path == "/livez" else self.body(path)
+                head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" if path == "/livez" else self.head
+                connection.sendall((head % len(body) if b"%d" in head else head) + body)
+
+
+def ask_of(body, kind, **head):
+    with Asked(body, **head) as server:
+        return asking.ask(asking.Plan(kind, server.port, STORED, 4, 0.001, 20))
+
+
+@pytest.mark.parametrize("kind", asking.KINDS)
+def test_an_honest_answer(kind):
+    said = ask_of(honest, kind)
+    assert said["faults"] == [] and said["count"] == 4 and said["p99_ms"] >= said["p50_ms"] > 0
+
+
+@pytest.mark.parametrize("kind", ["list", "page", "query", "rare"])
+@pytest.mark.parametrize("lie", ASKED_LIES)
+def test_lies_about_what_is_kept(lie, kind):
+    body, fault = ASKED_LIES[lie]
+    said = ask_of(body, kind)
+    if (lie, kind) == ("the newest only", "list"):
+        assert said["faults"] == []
+    else:
+        assert said["faults"] and re.search(fault, said["faults"][0]), said["faults"]
+
+
+@pytest.mark.parametrize(
+    "head, fault",
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: %d\r\n\r\n", "answered with HTTP/1.1 503"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "without a length"),
+    ],
+)
+def test_an_answer_that_is_none(head, fault):
+    with pytest.raises(asking.AskingError, match=fault):
+        ask_of(honest, "list", head=head)
+
+
+def test_too_few_answers_are_a_fault():
+    with Asked(honest) as server:
+        said = asking.ask(asking.Plan("page", server.port, STORED, 1000, 0.01, 0.2))
+    assert 0 < said["count"] < 1000 and "and 1000 were asked for" in said["faults"][0]

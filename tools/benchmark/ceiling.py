@@ -52,9 +52,9 @@ def batch(log: str, events: int, begun: int | None, ended: int | None) -> Batch:
     return Batch(ASSUMED, f"the server did not say how many events its transactions had: {ASSUMED:g} are assumed")
 
 
-def measure(database: Path, target: Path, size: float, program: Path = PROGRAM) -> dict[str, Any]:
+def measure(database: Path, target: Path, size: float) -> dict[str, Any]:
     """What carillon-ceiling says of the database's rows, inserted into a new one."""
-    command = [str(program), str(database), str(target), f"{max(1.0, size):.4f}"]
+    command = [str(PROGRAM), str(database), str(target), f"{max(1.0, size):.4f}"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, text=True)
         answer: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {}

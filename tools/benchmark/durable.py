@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -154,10 +155,13 @@ def phase(
         return said | {"load": loadgen.answer_of(writer)}
 
 
-def asking_answer(asker: Any, seconds: float) -> dict[str, Any]:
+def asking_answer(asker: subprocess.Popen[str], seconds: float) -> dict[str, Any]:
     try:
-        out, err = asker.communicate(timeout=seconds + 60)
+        out, err = asker.communicate(timeout=seconds + asking.PATIENCE * 2)
         answer: dict[str, Any] = json.loads(out)
-    except (OSError, ValueError, loadgen.subprocess.TimeoutExpired):
-        return {"faults": ["the questions were not asked"]}
+    except subprocess.TimeoutExpired:
+        return {"faults": ["the questions had no end"]}
+    except ValueError:
+        lines = err.strip().splitlines()
+        return {"faults": [f"the questions were not asked: {lines[-1] if lines else asker.returncode}"]}
     return answer
