@@ -6,6 +6,8 @@ import json
 import socket
 import sqlite3
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import documents
 import durable
 import filling
 import loadgen
+import machine
 import main
 import postgres
 import servers
@@ -128,6 +131,17 @@ def test_the_disk(tmp_path):
     assert disk.describe(Path("/proc/self")) == "proc on proc"
 
 
+def test_what_others_take():
+    others = machine.Others()
+    spin = "import time\nend = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass"
+    with subprocess.Popen([sys.executable, "-c", spin]) as child:
+        time.sleep(0.4)
+        running = others.share()
+        child.wait()
+    # A child is ours when it has been waited for.
+    assert 0 <= others.share() <= 1 and running > 0
+
+
 # Whole runs
 
 
@@ -137,6 +151,7 @@ def test_a_run_that_keeps_events(built):
     document = json.loads(json.dumps(results(carillon=[run])))
     assert documents.misfit(document, documents.RESULTS) is None
     assert run["load"]["events"] == 300 and run["parts"]["sync"]["rounds"] == 400
+    assert 0 <= run["parts"]["others"]["share"] <= 1
     assert run["parts"]["ceiling"]["events"] == 400 and 1 <= run["parts"]["ceiling"]["batch"] <= 64
     assert list(durable.FOLDERS.iterdir()) == []
 

@@ -16,7 +16,7 @@ class DocumentError(Exception):
 # What the report takes for granted; a key with a question mark may be missing, or null.
 FAULTS = {"faults?": [str]}
 LOAD = FAULTS | {"config?": {}, "load?": {}}
-PART_NAMES = ("sync", "ceiling", "list", "page", "query", "rare", "loop", "loop_alone")
+PART_NAMES = ("sync", "others", "ceiling", "list", "page", "query", "rare", "loop", "loop_alone")
 PARTS = {f"{name}?": FAULTS for name in PART_NAMES}
 RUN = FAULTS | {"load?": LOAD, "floor?": FAULTS, "parts?": PARTS, "skipped?": str, "notes?": [str]}
 RESULTS = {

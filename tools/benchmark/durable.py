@@ -16,6 +16,7 @@ import ceiling
 import disk
 import filling
 import loadgen
+import machine
 import postgres
 from ceiling import CeilingError
 from figures import Run
@@ -64,10 +65,12 @@ def run_once(scenario: Scenario, workers: int, quick: bool) -> Run:
             if refused and keeping.store == "postgres":
                 raise Skipped(refused)
             synced = disk.sync_us(folder)
+            others = machine.Others()
             if keeping.stored:
                 read_while_written(run, scenario, start, QUICK if quick else 1)
             else:
                 write(run, scenario, start, QUICK if quick else 1)
+            run["parts"]["others"] = {"share": others.share()}
             # Before and after: a disk that others use as well is not the same for long.
             run["parts"]["sync"] = disk.summary(synced + disk.sync_us(folder))
             if keeping.ceiling:

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
@@ -62,6 +63,32 @@ def nchan_version() -> str:
     except OSError:
         package = None
     return f"{package[1] if package else 'unknown'} in {nginx}"
+
+
+class Others:
+    """What is taken of the processors by neither this process nor the children that it has waited for, from here on."""
+
+    def __init__(self) -> None:
+        self.busy, self.all = processors()
+        self.ours = our_time()
+
+    def share(self) -> float:
+        """Of all the processors' time; the kernel's own work is among it, and what a host gives to other machines."""
+        busy, all_time = processors()
+        others = busy - self.busy - (our_time() - self.ours)
+        return max(0.0, others / max(all_time - self.all, 1e-9))
+
+
+def processors() -> tuple[float, float]:
+    """The seconds that all processors were busy or taken away, and all of them. See proc_stat(5)."""
+    with open("/proc/stat", encoding="ascii") as file:
+        spent = [int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in file.readline().split()[1:9]]
+    return sum(spent) - sum(spent[3:5]), sum(spent)  # without idle and waiting for a disk
+
+
+def our_time() -> float:
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def describe(peers: bool) -> dict[str, str]:

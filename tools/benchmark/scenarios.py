@@ -221,7 +221,7 @@ INGEST_COMMIT = kept(
     "each answered when SQLite has committed it; the plain ceiling is a bare loop that inserts the same rows in "
     "transactions of the same size",
     Keeping("sqlite", "commit", ceiling=True),
-    *("batch", "ceiling_s", "of_ceiling", "sync"),
+    *("batch", "ceiling_s", "of_ceiling", "sync", "others"),
     events=160000,
 )
 INGEST_RELAXED = kept(
@@ -229,20 +229,20 @@ INGEST_RELAXED = kept(
     "ingest-relaxed",
     "in SQLite within 100 ms; the plain ceiling as in ingest-commit",
     Keeping("sqlite", "relaxed", ceiling=True),
-    *("batch", "ceiling_s", "of_ceiling", "sync"),
+    *("batch", "ceiling_s", "of_ceiling", "sync", "others"),
 )
 INGEST_POSTGRES = kept(
     INGEST,
     "ingest-postgres",
     "each answered when PostgreSQL, on the same machine, has committed it",
     Keeping("postgres", "commit"),
-    "sync",
+    *("sync", "others"),
     events=80000,
 )
 DELIVER_COMMIT = Scenario(
     "deliver-commit",
     "16 tenants of 1 WebSocket, 1,000 events/s whatever happens, each delivered when SQLite has committed it",
-    ("deliver_p50", "deliver_p99", "sync", "deliver_syncs", "ack_p50", "ack_p99"),
+    ("deliver_p50", "deliver_p99", "sync", "deliver_syncs", "ack_p50", "ack_p99", "others"),
     load(16, 16, 16, events=20000, warmup=2000, rate=1000),
     workers=None,
     alone=True,
@@ -254,7 +254,7 @@ HISTORY = Scenario(
     "one tenant's newest 50, pages of 1,000 far back, and words looked for (one event of 997 has it, or one of all), "
     "300 times each, 20 a second; GET /livez every 10 ms tells the loop's own latency",
     tuple(f"{kind}_{rank}" for kind in ("list", "page", "query", "rare") for rank in ("p50", "p99", "max"))
-    + ("loop_alone_p50", "loop_p50", "loop_alone_p99", "loop_p99", "loop_moved", "deliver_p99"),
+    + ("loop_alone_p50", "loop_p50", "loop_alone_p99", "loop_p99", "loop_moved", "deliver_p99", "others"),
     load(16, 16, 16, events=23000, warmup=1000, rate=1000),
     alone=True,
     keeping=Keeping("sqlite", "commit", stored=1000000),

@@ -24,6 +24,10 @@
 #define STARVED_CLOSED     0.25
 #define STARVED_CONNECTING 0.45
 
+/* A closed loop that runs ahead of a server with as many threads as there are processors and a disk to write to still
+ * waits for what the kernel does for it, and can't be interrupted in: 0.15 to 0.3. */
+#define STARVED_AHEAD 0.45
+
 /* How late an open loop may be, whichever is more: nanoseconds, or a share of the median delivery. */
 #define LATE_NS    1000000
 #define LATE_SHARE 0.2
@@ -88,7 +92,8 @@ static void json_load(struct json *json, const struct load *load, const struct p
     const struct histogram *late = &publishing->late;
     double allowed = LATE_SHARE * (double)histogram_at(&tally->deliver, 0.5);
     bool tardy = is_open && (double)histogram_at(late, 0.99) > (allowed > LATE_NS ? allowed : LATE_NS);
-    const char *why = strain_limit(&figures->strain, is_open ? BUSY_OPEN : BUSY_CLOSED, is_open ? 1 : STARVED_CLOSED);
+    double starved = is_open ? 1 : figures->real_time ? STARVED_AHEAD : STARVED_CLOSED;
+    const char *why = strain_limit(&figures->strain, is_open ? BUSY_OPEN : BUSY_CLOSED, starved);
     why = !why && tardy ? "events were sent too late" : why;
     json_open(json, "load", '{');
     strain_json(&figures->strain, json);
