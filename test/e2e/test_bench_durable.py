@@ -68,7 +68,55 @@ def published(folder, *flags):
     return database, counted
 
 
+# Tables of another version: a column, an index, a trigger and a table more.
+OTHER_SCHEMA = """
+CREATE TABLE log (epoch TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE tenants (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,
+    newest INTEGER NOT NULL, forgotten INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE events (tenant INTEGER NOT NULL REFERENCES tenants, seq INTEGER NOT NULL, id BLOB NOT NULL,
+    wall_ms INTEGER NOT NULL, type TEXT NOT NULL, content TEXT NOT NULL,
+    PRIMARY KEY (tenant, seq)) STRICT, WITHOUT ROWID;
+CREATE TABLE types (tenant INTEGER NOT NULL, type TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (tenant, type));
+CREATE INDEX events_id ON events (id);
+CREATE TRIGGER typed AFTER INSERT ON events BEGIN UPDATE types SET count = -1; END;
+INSERT INTO log VALUES ('e', 1);
+INSERT INTO tenants VALUES (3, 't0', 5, 1, 0), (7, 'tenant_a', 5, 0, 0);
+INSERT INTO types VALUES (3, 'message', 1);
+"""
+
+
+@pytest.fixture
+def other_version(tmp_path):
+    """A database of it, with the event that filling begins with."""
+    database = tmp_path / "other.db"
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        db.executescript(OTHER_SCHEMA)
+        content = f',"message":"{asking.message(1)}"'
+        db.execute("INSERT INTO events VALUES (3, 1, ?, 1000, 'message', ?)", (bytes(16), content))
+        db.execute("DROP TRIGGER typed")
+        db.commit()
+    return database
+
+
 # The ceiling
+
+
+def test_the_ceiling_of_another_version(built, other_version, tmp_path):
+    with contextlib.closing(sqlite3.connect(other_version)) as db:
+        db.executescript("CREATE TRIGGER typed AFTER INSERT ON events BEGIN DELETE FROM types; END;")
+        for seq in range(2, 51):
+            ours = (seq, bytes([seq]) * 16, 1000 + seq // 7)
+            db.execute("INSERT INTO events VALUES (3, ?, ?, ?, 'message', 'x')", ours)
+            db.execute("INSERT INTO events VALUES (7, ?, x'', ?, 'message', '')", (seq - 1, 1000 + seq // 5))
+        db.execute("UPDATE tenants SET newest = 50 - (n = 7)")
+        db.commit()
+    plain = tmp_path / "plain.db"
+    assert ceiling.measure(other_version, plain, 6.3)["transactions"] == 16
+    for table in ("log", "tenants", "events"):
+        assert rows(plain, table) == rows(other_version, table), table
+    with contextlib.closing(sqlite3.connect(plain)) as db:
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE sql IS NOT NULL")}
+    assert names == {"log", "tenants", "events", "events_id"}
 
 
 def test_the_ceiling_inserts_the_same_rows(built, tmp_path):
@@ -159,7 +207,8 @@ def test_a_run_that_keeps_events(built):
 def test_a_ceiling_of_other_rows_is_none(built, monkeypatch):
     monkeypatch.setattr(ceiling, "measure", lambda *_: {"events": 399, "events_per_second": 1.0})
     run = durable.run_once(small("ingest-commit"), 1, False)
-    assert refusal(FIGURES["of_ceiling"], run) == "a check failed: 399 events are in the database, and 400 were published"
+    fault = "a check failed: 399 events are in the database, and 400 were published"
+    assert refusal(FIGURES["of_ceiling"], run) == fault
     assert refusal(FIGURES["cpu_event"], run) is None and main.failed(run)
 
 
@@ -205,7 +254,7 @@ def test_postgres_of_its_own():
 def test_a_filled_database_is_one_of_the_server(tmp_path):
     database = tmp_path / "log.db"
     with Server(store=f"sqlite:{database}") as server:
-        with contextlib.closing(filling.http.client.HTTPConnection("127.0.0.1", server.port)) as to:
+        with contextlib.closing(filling.connection(server.port)) as to:
             assert filling.publish(to, "/api/v1/events", "t0", asking.message(1))
     filling.insert_all(database, 20000)
     most, others = filling.share(20000)
@@ -217,10 +266,18 @@ def test_a_filled_database_is_one_of_the_server(tmp_path):
             plan = asking.Plan("list", server.port, count, 3, 0.01, 20)
             if tenant == "t0":
                 assert asking.ask(plan)["faults"] == []
-            with contextlib.closing(filling.http.client.HTTPConnection("127.0.0.1", server.port)) as to:
+            with contextlib.closing(filling.connection(server.port)) as to:
                 to.request("GET", "/api/v1/events?limit=1", headers={"X-Tenant-ID": tenant})
                 (event,) = json.load(to.getresponse())["events"]
                 assert (event["seq"], event["message"]) == (count, asking.message(count))
+
+
+def test_filling_another_version(other_version):
+    filling.insert_all(other_version, 20000)
+    types, tenants = rows(other_version, "types"), rows(other_version, "tenants")
+    assert len(rows(other_version, "events")) == sum(count for _, _, count in types) == 20000
+    assert (3, "message", 18000) in types and len(types) == 1001
+    assert (3, "t0", 5, 18000, 0) in tenants and (8, "t1", 5, 2, 0) in tenants and len(tenants) == 1002
 
 
 def test_history(built, monkeypatch):

@@ -31,7 +31,7 @@ class Batch:
 
 
 def transactions(database: Path) -> int | None:
-    """The transactions that were written since SQLite opened the database, while it is open; None where it does not say."""
+    """Those that were written since SQLite opened the database, while it is open; None where it does not say."""
     try:
         with open(f"{database}-shm", "rb") as file:
             header = file.read(CHANGES_AT + 4)

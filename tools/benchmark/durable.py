@@ -1,4 +1,4 @@
-"""Runs of scenarios that keep events: in a folder on the disk that is theirs alone, with what is measured beside the load."""
+"""Runs of scenarios that keep events: in a folder of their own on the disk, with what is measured beside the load."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Figure:
     read: Callable[[Run], float | None]  # from a run; None where it was not reported
     timed: bool = False  # a rate or a latency: it says nothing where the load generator was the limit
     floors: bool = False  # it says nothing where the floor could not be measured
-    parts: tuple[str, ...] = ()  # of run["parts"] that it is read off: nothing without them, or where a check failed there
+    parts: tuple[str, ...] = ()  # of run["parts"] that it is read off, and that have to be good
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""A database with many events, made quickly: over the batch resource where the server has it, or else row by row, in the
-likeness of one that the server has written."""
+"""A database with many events, made quickly: over the batch resource where the server has it, or else row by row, in
+the likeness of one that the server has written."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def share(events: int) -> tuple[int, list[tuple[str, int]]]:
 
 def fill(start: Start, database: Path, events: int) -> str:
     """Stores that many, with a server that ends; returns the way that was gone."""
-    with serving(KINDS["carillon"], start) as server, closing(http.client.HTTPConnection("127.0.0.1", server.port)) as to:
-        to.timeout = WAIT
+    with serving(KINDS["carillon"], start) as server, closing(connection(server.port)) as to:
         if publish(to, "/api/v1/events/batch", TENANT, [message(1)]):
             publish_all(to, events)
             return "POST /api/v1/events/batch"
@@ -37,6 +36,10 @@ def fill(start: Start, database: Path, events: int) -> str:
             raise ServerError("an event was refused")
     insert_all(database, events)
     return "rows in the likeness of one of the server's"
+
+
+def connection(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
 
 
 def publish(to: http.client.HTTPConnection, path: str, tenant: str, messages: str | list[str]) -> bool:

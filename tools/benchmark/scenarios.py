@@ -191,8 +191,8 @@ STALLED = dataclasses.replace(
     base="readers",
 )
 
-# 64 publishers that wait for each answer, with as much of the machine as there is for the server: the load runs ahead of
-# it, for otherwise the server's threads would keep it waiting.
+# 64 publishers that wait for each answer, with as much of the machine as there is for the server: the load runs ahead
+# of it, for otherwise the server's threads would keep it waiting.
 INGEST = Scenario(
     "ingest-memory",
     "16 tenants, 64 keep-alive HTTP connections with one event in flight each, kept in memory",
