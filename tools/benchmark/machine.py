@@ -73,7 +73,7 @@ class Others:
         self.ours = our_time()
 
     def share(self) -> float:
-        """Of all the processors' time; the kernel's own work is among it, and what a host gives to other machines."""
+        """Of all the processors' time; the kernel's threads are among it, and what a host gives to other machines."""
         busy, all_time = processors()
         others = busy - self.busy - (our_time() - self.ours)
         return max(0.0, others / max(all_time - self.all, 1e-9))
@@ -83,7 +83,8 @@ def processors() -> tuple[float, float]:
     """The seconds that all processors were busy or taken away, and all of them. See proc_stat(5)."""
     with open("/proc/stat", encoding="ascii") as file:
         spent = [int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in file.readline().split()[1:9]]
-    return sum(spent) - sum(spent[3:5]), sum(spent)  # without idle and waiting for a disk
+    # Without idle and waiting for a disk; and without interrupts, which nobody is charged for: on loopback they are ours.
+    return sum(spent) - sum(spent[3:7]), sum(spent)
 
 
 def our_time() -> float:
