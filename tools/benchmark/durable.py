@@ -70,11 +70,11 @@ def run_once(scenario: Scenario, workers: int, quick: bool) -> Run:
                 read_while_written(run, scenario, start, QUICK if quick else 1)
             else:
                 write(run, scenario, start, QUICK if quick else 1)
-            run["parts"]["others"] = {"share": others.share()}
             # Before and after: a disk that others use as well is not the same for long.
             run["parts"]["sync"] = disk.summary(synced + disk.sync_us(folder))
             if keeping.ceiling:
                 measure_ceiling(run, folder)
+            run["parts"]["others"] = {"share": others.share()}
     except Skipped as error:
         run["skipped"] = str(error)
     except (ServerError, OSError) as error:

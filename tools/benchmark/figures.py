@@ -126,6 +126,7 @@ FIGURES |= {
         parts=("ceiling",),
     ),
     "sync": Figure("4 KiB written and synced, median", "µs", SYNC, parts=("sync",)),
+    "sync_p99": Figure("4 KiB written and synced, p99", "µs", at("parts", "sync", "p99_us"), parts=("sync",)),
     "others": Figure("processor time taken by others", "share", at("parts", "others", "share"), parts=("others",)),
     "deliver_syncs": Figure(
         "publish to deliver, p99",

@@ -242,7 +242,7 @@ INGEST_POSTGRES = kept(
 DELIVER_COMMIT = Scenario(
     "deliver-commit",
     "16 tenants of 1 WebSocket, 1,000 events/s whatever happens, each delivered when SQLite has committed it",
-    ("deliver_p50", "deliver_p99", "sync", "deliver_syncs", "ack_p50", "ack_p99", "others"),
+    ("deliver_p50", "deliver_p99", "sync", "sync_p99", "deliver_syncs", "ack_p50", "ack_p99", "others"),
     load(16, 16, 16, events=20000, warmup=2000, rate=1000),
     workers=None,
     alone=True,
