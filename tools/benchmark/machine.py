@@ -83,7 +83,7 @@ def processors() -> tuple[float, float]:
     """The seconds that all processors were busy or taken away, and all of them. See proc_stat(5)."""
     with open("/proc/stat", encoding="ascii") as file:
         spent = [int(ticks) / os.sysconf("SC_CLK_TCK") for ticks in file.readline().split()[1:9]]
-    # Without idle and waiting for a disk; and without interrupts, which nobody is charged for: on loopback they are ours.
+    # Without idle, waiting for a disk, and interrupts: nobody is charged for those, and on loopback they are ours.
     return sum(spent) - sum(spent[3:7]), sum(spent)
 
 
