@@ -318,7 +318,7 @@ def test_stats_count_connections(server, tenant):
 
 
 def test_what_is_no_longer_kept():
-    with Server("--buffer-size", "10") as s:
+    with Server("--buffer-size", "10", store="memory:") as s:
         events = s.flood("t", (f"m{i}" for i in range(25)))
         assert [e["seq"] for e in events] == list(range(1, 26))
         kept = events[15:]

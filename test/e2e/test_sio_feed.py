@@ -147,7 +147,7 @@ def test_a_cursor(server, transport):
 
 
 def test_a_cursor_of_what_is_forgotten(transport):
-    with Server("--buffer-size", "10") as s:
+    with Server("--buffer-size", "10", store="memory:") as s:
         tenant = s.tenant()
         s.flood(tenant, (f"m{i}" for i in range(30)))
         client = transport(s.port, f"tenant={tenant}")
@@ -272,7 +272,7 @@ def test_a_flood_by_a_poller_that_never_polls(server):
 
 
 def test_a_slow_reader_catches_up_and_a_hopeless_one_is_closed():
-    with Server("--buffer-size", "40", "--max-body-bytes", 1 << 20, "--threads", "2") as s:
+    with Server("--buffer-size", "40", "--max-body-bytes", 1 << 20, "--threads", "2", store="memory:") as s:
         tenant = s.tenant()
         fast, poller = s.ws(tenant), Polling(s.port, f"tenant={tenant}")
         slow = Socket(s.port, f"tenant={tenant}", rcvbuf=4096)

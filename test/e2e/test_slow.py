@@ -32,7 +32,7 @@ def noisy(n):
 
 @pytest.fixture(params=[1, 2])
 def server(request):
-    with Server("--threads", request.param, "--buffer-size", KEPT, "--max-body-bytes", 1 << 20) as s:
+    with Server("--threads", request.param, "--buffer-size", KEPT, "--max-body-bytes", 1 << 20, store="memory:") as s:
         yield s
 
 
@@ -101,7 +101,7 @@ def test_sse_that_falls_behind_is_told(server):
 
 def test_many_stalled_readers_cost_no_memory():
     """A hundred readers stall on their tenant's flood. What is buffered for each is bounded, and the fast go on."""
-    with Server("--threads", "2", "--buffer-size", KEPT) as s:
+    with Server("--threads", "2", "--buffer-size", KEPT, store="memory:") as s:
         fast = s.ws("t")
         overrun(s, "t", fast, 60)
         before = s.process.peak()
@@ -119,7 +119,7 @@ def test_many_stalled_readers_cost_no_memory():
 
 def test_snapshots_and_replays_nobody_reads():
     """Asking again and again for the whole log without reading an answer: the server stops taking requests."""
-    with Server("--threads", "1", "--buffer-size", "200") as s:
+    with Server("--threads", "1", "--buffer-size", "200", store="memory:") as s:
         fast = s.ws("t")
         for part in range(20):
             s.flood("t", (json.dumps({"message": "x", "metadata": {"pad": "y" * 20_000}}).encode() for _ in range(10)))
@@ -147,7 +147,7 @@ def test_snapshots_and_replays_nobody_reads():
 
 def test_lists_nobody_reads():
     """The same over HTTP: pipelined requests for long lists, answers never read."""
-    with Server("--threads", "1", "--buffer-size", "200") as s:
+    with Server("--threads", "1", "--buffer-size", "200", store="memory:") as s:
         for part in range(20):
             s.flood("t", (json.dumps({"message": "x", "metadata": {"pad": "y" * 20_000}}).encode() for _ in range(10)))
         before = s.process.peak()
@@ -218,7 +218,7 @@ def test_big_frames_in_small_pieces():
 
 
 def test_memory_does_not_grow_with_what_is_published():
-    with Server("--threads", "2", "--buffer-size", "100") as s:
+    with Server("--threads", "2", "--buffer-size", "100", store="memory:") as s:
         clients = [s.ws("t"), s.ws("t", offer="permessage-deflate"), s.sse("t")]
         team = Team()
         rounds, size = scaled(30), 200
@@ -255,7 +255,7 @@ def test_memory_does_not_grow_with_what_is_published():
 
 def test_slow_tenant_does_not_delay_another():
     """While one tenant's readers stall under its flood, the other's events arrive (no time is measured)."""
-    with Server("--threads", "1", "--buffer-size", KEPT) as s:
+    with Server("--threads", "1", "--buffer-size", KEPT, store="memory:") as s:
         stalled = [s.ws("noisy", rcvbuf=4096) for _ in range(20)]
         quiet = [s.ws("quiet"), s.sse("quiet")]
         team = Team()
@@ -270,7 +270,7 @@ def test_slow_tenant_does_not_delay_another():
 
 
 def test_who_never_reads_is_dropped_by_the_heartbeat():
-    with Server("--threads", "1", "--buffer-size", KEPT, "--ping-interval", "200ms", "--ping-timeout", "1s") as s:
+    with Server("--threads", "1", "--buffer-size", KEPT, "--ping-interval", "200ms", "--ping-timeout", "1s", store="memory:") as s:
         fast, stalled = s.ws("t"), s.ws("t", rcvbuf=4096)
         done, team = threading.Event(), Team()
 

@@ -166,7 +166,7 @@ def test_beyond_the_newest(server, ten, query, headers):
 
 
 def test_gap_where_events_have_been_forgotten():
-    with Server("--buffer-size", "10") as s:
+    with Server("--buffer-size", "10", store="memory:") as s:
         events = s.flood("t", (f"m{i}" for i in range(25)))
         for query, headers, first in (
             ("since=0", {}, 1),

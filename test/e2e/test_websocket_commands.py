@@ -179,7 +179,7 @@ def test_bad_replay(server, ten, request_):
 
 
 def test_replay_of_what_is_forgotten():
-    with Server("--buffer-size", "10") as s:
+    with Server("--buffer-size", "10", store="memory:") as s:
         events = s.flood("t", (f"m{i}" for i in range(25)))
         ws = s.ws("t")
         ws.send_json({"type": "replay", "ref": 1, "since": 3, "limit": 4})
