@@ -21,9 +21,13 @@ struct car_call {
 typedef void car_handler(struct car_call *call);
 
 car_handler car_event_publish;
+car_handler car_event_batch;
 
-/* Whether the request's body is declared as JSON; parameters such as a charset are let pass. */
-bool car_is_json(const struct car_http_request *req);
+#define CAR_TYPE_NDJSON "application/x-ndjson"
+#define CAR_BATCH_TYPES "a batch is published as application/json or " CAR_TYPE_NDJSON
+
+/* Whether the request's body is declared as that type; parameters such as a charset are let pass. */
+bool car_is_media(const struct car_http_request *req, const char *type);
 
 car_handler car_event_list;
 car_handler car_event_get;

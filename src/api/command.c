@@ -27,7 +27,7 @@ int car_refuse(struct car_refusal *refusal, const char *code, const char *what, 
 
 static void on_done(struct car_publish *publish) {
     struct car_post *post = (struct car_post *)publish; /* its first member */
-    struct car_event *event = publish->event;
+    struct car_event *event = post->event;
     bool stored = publish->status == 0;
     if (stored) {
         car_posted_log(post->api->config, event, post->began_us);
@@ -41,7 +41,9 @@ static int publish(const struct car_subscriber *subscriber, const struct car_dra
     if (!event) {
         return CAR_ENOMEM;
     }
-    post->publish = (struct car_publish){.tenant = subscriber->tenant, .event = event, .done = on_done};
+    post->event = event;
+    post->publish =
+        (struct car_publish){.tenant = subscriber->tenant, .events = &post->event, .count = 1, .done = on_done};
     post->api = subscriber->api;
     post->began_us = car_posted_begin();
     int err = car_publish(&post->publish, subscriber->worker);

@@ -37,6 +37,7 @@ struct car_refusal {
 /* An event that is on its way into the log. Embedded in what the transport needs for its answer. */
 struct car_post {
     struct car_publish publish;
+    struct car_event *event; /* its only one */
     const struct car_api *api;
     uint64_t began_us;
     /* Called once, on the subscriber's worker, perhaps before car_command_post returns: `event` is in the log, or NULL

@@ -22,6 +22,7 @@ static const struct route ROUTES[] = {
     {CAR_SPAN_INIT("/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
     {CAR_SPAN_INIT("/api/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
     {CAR_SPAN_INIT("/api/v1/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
+    {CAR_SPAN_INIT("/api/v1/events/batch"), .post = car_event_batch, .tenant = true},
     {CAR_SPAN_INIT("/events/stats"), .get = car_event_stats, .tenant = true},
     {CAR_SPAN_INIT("/api/events/stats"), .get = car_event_stats, .tenant = true},
     {CAR_SPAN_INIT("/api/v1/events/stats"), .get = car_event_stats, .tenant = true},
@@ -67,6 +68,9 @@ static const struct route *route_of(struct car_span path, struct car_span *id) {
 }
 
 static const char *allow_of(const struct route *route) {
+    if (route && !route->get) {
+        return "Allow: POST, OPTIONS\r\n";
+    }
     return route && route->post ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : "Allow: GET, HEAD, OPTIONS\r\n";
 }
 
@@ -120,6 +124,17 @@ static void dispatch(struct car_call *call) {
     }
 }
 
+/* Whether a body of the request's type can be posted there. */
+static bool takes(const struct route *route, const struct car_http_request *req, const char **why) {
+    bool batch = route->post == car_event_batch;
+    if ((!batch && route->post != car_event_publish) || car_is_media(req, CAR_TYPE_JSON) ||
+        (batch && car_is_media(req, CAR_TYPE_NDJSON))) {
+        return true;
+    }
+    *why = batch ? CAR_BATCH_TYPES : "an event is published as application/json";
+    return false;
+}
+
 /* The status that the request gets whatever its body is; 0 where that matters, or where it is not plain to see. */
 static int foresee(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req,
                    const char **why) {
@@ -139,8 +154,7 @@ static int foresee(const struct car_api *api, struct car_exchange *exchange, con
         return 405;
     }
     int status = route->tenant ? car_auth_open(&api->auth, exchange->worker->reader, req, &who, why) : 0;
-    if (!status && route->post == car_event_publish && req->verb == CAR_HTTP_POST && !car_is_json(req)) {
-        *why = "an event is published as application/json";
+    if (!status && req->verb == CAR_HTTP_POST && !takes(route, req, why)) {
         status = 415;
     }
     return status;

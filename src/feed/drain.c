@@ -47,7 +47,8 @@ static void look_at_lanes(struct car_feed *feed, struct car_tenant *tenant, stru
     car_reader_leave(reader);
 }
 
-/* How many events may be numbered before the slowest lane would miss some. */
+/* How many events may be numbered before the slowest lane is as far behind as it may be. A batch that begins below that
+ * may end above it: the history then holds so many more. */
 static uint64_t room(const struct car_tenant *tenant) {
     uint64_t lag = car_history_newest(&tenant->history) - tenant->floor;
     return lag < CAR_LANE_LAG_MAX ? CAR_LANE_LAG_MAX - lag : 0;
@@ -118,12 +119,14 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
         return 0;
     }
     size_t n = 0;
+    size_t events = 0;
     if (tenant->first) {
         batch[n++] = tenant->first;
+        events = tenant->first->count;
         tenant->first = NULL;
     }
     max = max < room(tenant) ? max : (size_t)room(tenant);
-    n += car_inlet_take(tenant, batch + n, max - n);
+    n += events < max ? car_inlet_take(tenant, batch + n, max - events) : 0;
     if (n == 0) {
         look_at_lanes(feed, tenant, reader);
         trim(feed, tenant, reader); /* what a lane was waited for, after a burst */
@@ -131,15 +134,25 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
     return n;
 }
 
+static size_t count_events(struct car_publish *const *batch, size_t count) {
+    size_t events = 0;
+    for (size_t i = 0; i < count; i++) {
+        events += batch[i]->count;
+    }
+    return events;
+}
+
 int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                      struct car_reader *reader) {
     int64_t now = car_clock_wall_ms();
     uint64_t seq = car_history_newest(&tenant->history);
-    if (car_history_reserve(&tenant->history, reader, count) != 0) {
+    if (car_history_reserve(&tenant->history, reader, count_events(batch, count)) != 0) {
         return CAR_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        car_event_seal(batch[i]->event, ++seq, now, &feed->id_key);
+        for (uint32_t k = 0; k < batch[i]->count; k++) {
+            car_event_seal(batch[i]->events[k], ++seq, now, &feed->id_key);
+        }
     }
     return 0;
 }
@@ -151,18 +164,47 @@ void car_drain_refuse(struct car_publish **batch, size_t count, int status, stru
     }
 }
 
+/* Puts the events into the history. Returns how many they are. */
+static size_t append(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader) {
+    size_t events = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct car_publish *publish = batch[i];
+        publish->status = 0;
+        for (uint32_t k = 0; k < publish->count; k++) {
+            int err = car_history_append(&tenant->history, reader, car_event_ref(publish->events[k]));
+            assert(err == 0); /* there is room for it since it was numbered */
+            (void)err;
+        }
+        events += publish->count;
+    }
+    return events;
+}
+
+/* Offers the events to the lanes, in pieces. Inside of a section of the reader. */
+static struct car_lane *offer(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch,
+                              size_t count, struct car_worker *self) {
+    struct car_event *events[CAR_DRAIN_BATCH];
+    struct car_lane *own = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < batch[i]->count; k++) {
+            if (n == CAR_DRAIN_BATCH) {
+                own = car_lanes_put(tenant, feed->worker_count, events, n, self);
+                n = 0;
+            }
+            events[n++] = batch[i]->events[k];
+        }
+    }
+    return n ? car_lanes_put(tenant, feed->worker_count, events, n, self) : own;
+}
+
 void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                        struct car_reader *reader, struct car_worker *self) {
-    struct car_event *events[CAR_DRAIN_BATCH];
     assert(count > 0 && count <= CAR_DRAIN_BATCH);
-    for (size_t i = 0; i < count; i++) {
-        events[i] = batch[i]->event;
-        batch[i]->status = car_history_append(&tenant->history, reader, car_event_ref(events[i]));
-        assert(batch[i]->status == 0); /* there is room for it since it was numbered */
-    }
-    car_rate_add(&tenant->rate, events[0]->wall_ms, (unsigned)count);
+    size_t events = append(tenant, batch, count, reader);
+    car_rate_add(&tenant->rate, batch[0]->events[0]->wall_ms, (unsigned)events);
     car_reader_enter(reader); /* a full fence: see car_lane_get */
-    struct car_lane *own = car_lanes_put(tenant, feed->worker_count, events, count, self);
+    struct car_lane *own = offer(feed, tenant, batch, count, self);
     tenant->floor = car_lanes_floor(tenant, feed->worker_count, car_history_newest(&tenant->history));
     car_reader_leave(reader);
     trim(feed, tenant, reader);

@@ -1,6 +1,7 @@
 #include "inlet.h"
 
 #include "carillon/base/err.h"
+#include "carillon/feed/publish.h"
 #include "carillon/feed/ring.h"
 
 #include "tenant_state.h"
@@ -34,13 +35,14 @@ int car_inlet_put(struct car_tenant *tenant, struct car_publish *publish) {
 
 size_t car_inlet_take(struct car_tenant *tenant, struct car_publish **out, size_t max) {
     size_t n = 0;
+    size_t events = 0;
     if (max > 0 && atomic_load(&tenant->queued)) {
         atomic_exchange(&tenant->queued, false);
         struct car_ring *ring = atomic_load_explicit(&tenant->inlet, memory_order_acquire);
-        while (n < max && (out[n] = car_ring_take_mpsc(ring))) {
-            n++;
+        while (events < max && (out[n] = car_ring_take_mpsc(ring))) {
+            events += out[n++]->count;
         }
-        if (n == max) {
+        if (events >= max) {
             atomic_store(&tenant->queued, true); /* there may be more */
         }
     }

@@ -19,7 +19,8 @@ struct car_tenant;
 /* Any thread. 0; CAR_EFULL, CAR_ENOMEM: nothing has happened. */
 int car_inlet_put(struct car_tenant *tenant, struct car_publish *publish);
 
-/* Drainer's side: up to `max` in the order in which they were put. Returns how many. */
+/* Drainer's side: in the order in which they were put, until they have `max` events together, or, where the last is a
+ * batch, up to CAR_PUBLISH_MAX - 1 more. Returns how many they are: at most `max`. */
 size_t car_inlet_take(struct car_tenant *tenant, struct car_publish **out, size_t max);
 
 /* Whether something may be inside. Any thread. */

@@ -1,5 +1,6 @@
 #include "group.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
@@ -12,7 +13,7 @@
 
 #include "pages.h"
 
-/* Bounds on one transaction. What is left is the next one's. */
+/* Bounds on one transaction, which may go beyond them by one batch. What is left is the next one's. */
 #define EVENTS_MAX 4096u
 #define BYTES_MAX  (4u << 20)
 #define PARTS_MAX  1024u
@@ -20,6 +21,7 @@
 /* How long an event that was answered may wait for its commit, timers being up to 20 ms late; and how many may. */
 #define RELAXED_MS 70
 #define OWED_MAX   (4 * EVENTS_MAX)
+static_assert(OWED_MAX >= EVENTS_MAX + CAR_PUBLISH_MAX, "whatever a transaction may have fits once nothing is owed");
 
 #define PROBE_MS 500
 
@@ -28,6 +30,7 @@ struct part {
     struct car_drain_seat *seat;
     struct car_publish **items;
     size_t count;
+    uint64_t newest; /* the last seq of theirs */
 };
 
 struct group {
@@ -41,8 +44,9 @@ struct group {
 
     struct part parts[PARTS_MAX];
     size_t part_count;
-    struct car_publish *items[EVENTS_MAX];
+    struct car_publish *items[EVENTS_MAX]; /* each has at least one event */
     size_t item_count;
+    size_t event_count; /* less than EVENTS_MAX + CAR_PUBLISH_MAX */
     size_t bytes;
     struct car_timer timer; /* set while anything is owed, or the store is failing */
 
@@ -109,7 +113,7 @@ static void let_go(struct group *group, struct car_drain_seat *seat) {
 static void take(struct group *group, struct car_drain_seat *seat) {
     struct car_worker *worker = group->worker;
     struct part part = {.seat = seat, .items = group->items + group->item_count};
-    size_t room = EVENTS_MAX - group->item_count;
+    size_t room = EVENTS_MAX - group->event_count;
     room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
     part.count = car_drain_take(group->log.feed, seat->tenant, worker->reader, part.items, room);
     int err = part.count ? car_drain_number(group->log.feed, seat->tenant, part.items, part.count, worker->reader) : 0;
@@ -121,7 +125,12 @@ static void take(struct group *group, struct car_drain_seat *seat) {
         return;
     }
     for (size_t i = 0; i < part.count; i++) {
-        group->bytes += car_event_json(part.items[i]->event).len;
+        const struct car_publish *publish = part.items[i];
+        for (uint32_t k = 0; k < publish->count; k++) {
+            group->bytes += car_event_json(publish->events[k]).len;
+        }
+        group->event_count += publish->count;
+        part.newest = publish->events[publish->count - 1]->seq;
     }
     group->item_count += part.count;
     group->parts[group->part_count++] = part;
@@ -130,21 +139,29 @@ static void take(struct group *group, struct car_drain_seat *seat) {
 static void collect(struct group *group) {
     group->part_count = 0;
     group->item_count = 0;
+    group->event_count = 0;
     group->bytes = 0;
-    while (group->ready && group->item_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
+    while (group->ready && group->event_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
            group->bytes < BYTES_MAX) {
         take(group, pop(group));
     }
 }
 
+static int insert(struct group *group, const struct car_publish *publish) {
+    int err = 0;
+    for (uint32_t i = 0; i < publish->count && !err; i++) {
+        err = group->rows->ops->insert(group->rows, publish->events[i]);
+    }
+    return err;
+}
+
 static int insert_parts(struct group *group) {
-    const struct car_rows_ops *ops = group->rows->ops;
     int err = 0;
     for (size_t i = 0; i < group->part_count && !err; i++) {
         const struct part *part = &group->parts[i];
-        err = ops->tenant(group->rows, part->seat->tenant, part->items[part->count - 1]->event->seq);
+        err = group->rows->ops->tenant(group->rows, part->seat->tenant, part->newest);
         for (size_t k = 0; k < part->count && !err; k++) {
-            err = ops->insert(group->rows, part->items[k]->event);
+            err = insert(group, part->items[k]);
         }
     }
     return err;
@@ -200,7 +217,7 @@ static void commit_now(struct group *group) {
         if (err) {
             ops->rollback(group->rows);
         } else {
-            count(group, group->item_count);
+            count(group, group->event_count);
         }
     }
     note_health(group, err);
@@ -284,7 +301,7 @@ static void on_timer(struct car_timer *timer) {
 
 static void insert_now(struct group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
-    bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->item_count > OWED_MAX;
+    bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->event_count > OWED_MAX;
     int err = first_pay ? flush(group) : 0;
     err = err ? err : reopen(group);
     if (!err) {
@@ -294,7 +311,9 @@ static void insert_now(struct group *group) {
         }
     }
     for (size_t i = 0; i < group->item_count && !err; i++) {
-        group->owed[group->owed_count++] = car_event_ref(group->items[i]->event);
+        for (uint32_t k = 0; k < group->items[i]->count; k++) {
+            group->owed[group->owed_count++] = car_event_ref(group->items[i]->events[k]);
+        }
     }
     note_health(group, err);
     if (group->owed_count && !car_timer_is_set(&group->timer)) {

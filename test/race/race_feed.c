@@ -138,7 +138,12 @@ static void play(struct car_task *task) {
     uint32_t dice = race_random(&stage->dice);
     unsigned wanted = dice % 64 == 0 ? scene->burst : (dice >> 8) % 6;
     struct car_tenant *tenant = scene->tenants[(dice >> 16) % scene->tenant_count];
-    unsigned accepted = feed_publish(&scene->f, stage->worker->id, tenant, wanted);
+    unsigned accepted;
+    if ((dice >> 24) % 8 == 0 && wanted) {
+        accepted = feed_publish_batch(&scene->f, stage->worker->id, tenant, wanted) ? wanted : 0;
+    } else {
+        accepted = feed_publish(&scene->f, stage->worker->id, tenant, wanted);
+    }
     stage->accepted += accepted;
     stage->refused += wanted - accepted;
     race_stall(&stage->dice);

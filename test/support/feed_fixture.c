@@ -201,7 +201,15 @@ void feed_call(struct feed_fixture *f, unsigned worker, void (*run)(struct car_w
 struct posted {
     struct car_publish publish;
     struct feed_fixture *f;
+    struct car_event *events[];
 };
+
+static void posted_free(struct posted *posted) {
+    for (uint32_t i = 0; i < posted->publish.count; i++) {
+        car_event_unref(&posted->events[i]);
+    }
+    free(posted);
+}
 
 static void on_done(struct car_publish *publish) {
     struct posted *posted = (struct posted *)publish; /* its first member */
@@ -209,9 +217,11 @@ static void on_done(struct car_publish *publish) {
     if (f->running && car_worker_self() != publish->worker) {
         atomic_fetch_add(&f->astray, 1);
     }
-    atomic_fetch_add(publish->status ? &f->failed : &f->answered, 1);
-    car_event_unref(&publish->event);
-    free(posted);
+    for (uint32_t i = 1; i < publish->count && publish->status == 0; i++) {
+        must(posted->events[i]->seq == posted->events[0]->seq + i, "a batch has a hole");
+    }
+    atomic_fetch_add(publish->status ? &f->failed : &f->answered, publish->count);
+    posted_free(posted);
 }
 
 struct car_event *feed_event(struct car_tenant *tenant, const char *type, const char *message_literal) {
@@ -221,18 +231,35 @@ struct car_event *feed_event(struct car_tenant *tenant, const char *type, const 
     return event;
 }
 
-static int post(struct feed_fixture *f, unsigned worker, struct car_event *event) {
-    struct posted *posted = calloc(1, sizeof *posted);
+/* Its events are to be filled in. */
+static struct posted *posted_new(struct feed_fixture *f, struct car_tenant *tenant, uint32_t count) {
+    struct posted *posted = calloc(1, sizeof *posted + count * sizeof posted->events[0]);
     must(posted != NULL, "no memory");
     posted->f = f;
-    posted->publish =
-        (struct car_publish){.tenant = (struct car_tenant *)(uintptr_t)event->tenant, .event = event, .done = on_done};
-    int err = car_publish(&posted->publish, f->workers[worker]);
+    posted->publish = (struct car_publish){.tenant = tenant, .events = posted->events, .count = count, .done = on_done};
+    return posted;
+}
+
+static int hand_in(struct posted *posted, unsigned worker) {
+    int err = car_publish(&posted->publish, posted->f->workers[worker]);
     if (err) {
-        car_event_unref(&event);
-        free(posted);
+        posted_free(posted);
     }
     return err;
+}
+
+static int post(struct feed_fixture *f, unsigned worker, struct car_event *event) {
+    struct posted *posted = posted_new(f, (struct car_tenant *)(uintptr_t)event->tenant, 1);
+    posted->events[0] = event;
+    return hand_in(posted, worker);
+}
+
+bool feed_publish_batch(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count) {
+    struct posted *posted = posted_new(f, tenant, count);
+    for (unsigned i = 0; i < count; i++) {
+        posted->events[i] = feed_event(tenant, "message", "\"batch\"");
+    }
+    return hand_in(posted, worker) == 0;
 }
 
 void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event) {

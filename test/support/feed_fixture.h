@@ -32,7 +32,7 @@ struct feed_fixture {
     struct car_feed feed;
     struct car_worker *workers[FEED_WORKERS_MAX];
     bool running;
-    atomic_ulong answered; /* events of feed_publish that are in the log */
+    atomic_ulong answered; /* events of feed_publish… that are in the log; a batch's have consecutive seqs */
     atomic_ulong failed;
     atomic_ulong astray; /* answers on another thread than the publisher's */
 };
@@ -75,6 +75,9 @@ void feed_barrier(struct feed_fixture *f);
 unsigned feed_publish_sized(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count,
                             size_t len);
 unsigned feed_publish(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count);
+
+/* Publishes `count` events as one batch from that worker (on its thread). false where it is not accepted. */
+bool feed_publish_batch(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count);
 
 /* Publishes the event from that worker (on its thread); it has to be accepted. */
 void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event);

@@ -17,6 +17,9 @@ static struct car_publish items[HOLDS + 1];
 static void set_up(void) {
     tenant = car_tenant_new(CAR_SPAN("a"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(tenant);
+    for (size_t i = 0; i < HOLDS + 1; i++) {
+        items[i].count = 1;
+    }
 }
 
 static void tear_down(void) {
@@ -45,6 +48,27 @@ static void test_order(void) {
     for (size_t i = 0; i < 3; i++) {
         CU_ASSERT_PTR_EQUAL(out[i], &items[i]);
     }
+    CU_ASSERT_FALSE(car_inlet_is_used(tenant));
+    tear_down();
+}
+
+/* What is taken at a time is counted in events: a batch counts as many as it has, and the last may be too many. */
+static void test_batches(void) {
+    struct car_publish *out[10];
+    set_up();
+    items[1].count = 5;
+    items[3].count = CAR_PUBLISH_MAX;
+    for (size_t i = 0; i < 6; i++) {
+        CU_ASSERT_EQUAL(car_inlet_put(tenant, &items[i]), 0);
+    }
+    CU_ASSERT_EQUAL(car_inlet_take(tenant, out, 6), 2);
+    CU_ASSERT_PTR_EQUAL(out[1], &items[1]);
+    CU_ASSERT_TRUE(car_inlet_is_used(tenant));
+    CU_ASSERT_EQUAL(car_inlet_take(tenant, out, 10), 2);
+    CU_ASSERT_PTR_EQUAL(out[1], &items[3]);
+    CU_ASSERT_TRUE(car_inlet_is_used(tenant));
+    CU_ASSERT_EQUAL(car_inlet_take(tenant, out, 10), 2);
+    CU_ASSERT_PTR_EQUAL(out[1], &items[5]);
     CU_ASSERT_FALSE(car_inlet_is_used(tenant));
     tear_down();
 }
@@ -80,6 +104,7 @@ static void test_full(void) {
 static const struct car_test TESTS[] = {
     {"nothing costs nothing", test_nothing_costs_nothing},
     {"order", test_order},
+    {"batches", test_batches},
     {"a rest", test_rest},
     {"full", test_full},
 };

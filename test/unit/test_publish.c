@@ -27,6 +27,7 @@ static struct feed_fixture f;
 /* A publisher that notes what it was answered. */
 struct ticket {
     struct car_publish publish;
+    struct car_event *event;
     unsigned answers;
     uint64_t seq;  /* as answered */
     unsigned turn; /* how many had been answered before */
@@ -39,10 +40,10 @@ static unsigned turn_count;
 static void on_done(struct car_publish *publish) {
     struct ticket *ticket = (struct ticket *)publish; /* its first member */
     ticket->answers++;
-    ticket->seq = publish->event->seq;
+    ticket->seq = ticket->event->seq;
     ticket->turn = turn_count++;
     ticket->answered_on = car_worker_self();
-    car_event_unref(&publish->event);
+    car_event_unref(&ticket->event);
     if (ticket->then) {
         ticket->then(ticket);
     }
@@ -51,7 +52,9 @@ static void on_done(struct car_publish *publish) {
 static int post(struct ticket *ticket, struct car_tenant *tenant, unsigned worker) {
     *ticket = (struct ticket){.then = ticket->then};
     ticket->publish.tenant = tenant;
-    ticket->publish.event = feed_event(tenant, "t", "\"m\"");
+    ticket->event = feed_event(tenant, "t", "\"m\"");
+    ticket->publish.events = &ticket->event;
+    ticket->publish.count = 1;
     ticket->publish.done = on_done;
     ticket->publish.status = 1;
     return car_publish(&ticket->publish, f.workers[worker]);
@@ -116,9 +119,9 @@ static void test_inlet_full(void) {
     }
     for (unsigned i = INLET_HOLD; i < INLET_HOLD + 2; i++) {
         CU_ASSERT_EQUAL(post(&tickets[i], t, 0), CAR_EFULL);
-        CU_ASSERT_EQUAL(atomic_load(&tickets[i].publish.event->refs), 1); /* nothing happened to it */
-        CU_ASSERT_EQUAL(tickets[i].publish.event->seq, 0);
-        car_event_unref(&tickets[i].publish.event);
+        CU_ASSERT_EQUAL(atomic_load(&tickets[i].event->refs), 1); /* nothing happened to it */
+        CU_ASSERT_EQUAL(tickets[i].event->seq, 0);
+        car_event_unref(&tickets[i].event);
     }
     feed_settle(&f);
     CU_ASSERT_EQUAL(turn_count, 0);

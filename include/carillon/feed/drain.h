@@ -13,6 +13,7 @@ struct car_reader;
 struct car_tenant;
 struct car_worker;
 
+/* Events that are taken at a time, and that go into a lane at a time. One batch may be more than that. */
 #define CAR_DRAIN_BATCH 256
 
 /*
@@ -27,9 +28,10 @@ struct car_worker;
 /* Tries to become the drainer. */
 bool car_drain_claim(struct car_tenant *tenant);
 
-/* Takes up to `max` (at most CAR_DRAIN_BATCH) of what waits. 0 where nothing does, or where a worker is so far behind
- * that taking more would make it miss events: then whoever reads that worker's lane goes on. Either way the drainer
- * ends with car_drain_finish. `reader` is the calling thread's. */
+/* Takes of what waits as much as has `max` events together (at most CAR_DRAIN_BATCH), and up to CAR_PUBLISH_MAX - 1
+ * more where the last is a batch; `batch` has room for `max`. Returns how many were taken. 0 where nothing waits, or
+ * where a worker is so far behind that taking more would make it miss events: then whoever reads that worker's lane
+ * goes on. Either way the drainer ends with car_drain_finish. `reader` is the calling thread's. */
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
                       struct car_publish **batch, size_t max);
 

@@ -1,32 +1,39 @@
 #ifndef CARILLON_FEED_PUBLISH_H
 #define CARILLON_FEED_PUBLISH_H
 
+#include <stdint.h>
+
 #include "carillon/runtime/mailbox.h"
 
 struct car_event;
 struct car_tenant;
 struct car_worker;
 
+/* Events of one publish, at most. */
+#define CAR_PUBLISH_MAX 1000
+
 /*
- * One event on its way into the log. Embedded in whatever waits for the answer, which keeps it alive until `done`.
+ * Events on their way into the log: one, or a batch, which is numbered without a hole, stored, published or refused as
+ * a whole. Embedded in whatever waits for the answer, which keeps it and the array of its events alive until `done`.
  */
 struct car_publish {
     /* set by the caller */
     struct car_tenant *tenant;
-    struct car_event *event;                   /* not sealed; `done` gets it sealed, and owns its reference */
+    struct car_event **events;                 /* not sealed; `done` gets them sealed, and owns their references */
+    uint32_t count;                            /* 1 to CAR_PUBLISH_MAX */
     void (*done)(struct car_publish *publish); /* must not detach a session: a lane may be in the middle of its turn */
 
     /* the feed's, until `done` */
     struct car_worker *worker;
     struct car_note note;
-    int status; /* for `done`: 0 the event is in the log; negative it is not and never will be */
+    int status; /* for `done`: 0 the events are in the log; negative none of them is, and none ever will be */
 };
 
 /*
- * Has the event numbered and stored: at once, or, where another thread is the tenant's drainer, by that one. 0: `done`
+ * Has the events numbered and stored: at once, or, where another thread is the tenant's drainer, by that one. 0: `done`
  * will be called exactly once on this worker's thread, perhaps before this returns, and perhaps with CAR_EFULL or
  * CAR_ENOMEM as its status. CAR_EFULL where the inlet is full and CAR_ENOMEM: nothing happened, and `done` is not
- * called. On a worker's thread; events of one thread and tenant keep their order.
+ * called. On a worker's thread; what one thread publishes to a tenant keeps its order.
  */
 int car_publish(struct car_publish *publish, struct car_worker *worker);
 

@@ -1,0 +1,47 @@
+#ifndef CARILLON_API_POSTING_H
+#define CARILLON_API_POSTING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "carillon/feed/publish.h"
+#include "carillon/proto/json.h"
+
+#include "draft.h"
+
+struct car_api;
+struct car_call;
+struct car_event;
+struct car_exchange;
+
+/* A request that waits for its events to be in the log: one, or a batch. */
+struct car_posting {
+    struct car_publish publish; /* first; what it points to stands behind this struct */
+    struct car_exchange *exchange;
+    const struct car_api *api;
+    uint64_t began_us; /* car_posted_begin */
+    bool batch;        /* is answered with an array, whatever its length */
+    struct car_event *events[];
+};
+
+/* A request for `count` events, which the caller fills in, each with its reference. NULL where memory ran out. */
+struct car_posting *car_posting_new(struct car_call *call, uint32_t count, bool batch, uint64_t began_us);
+
+/* Drops it, and those of its events that are there; NULL is allowed. */
+void car_posting_free(struct car_posting *posting);
+
+/* Takes it over and has its events published: answers the request, now or later. */
+void car_posting_send(struct car_posting *posting, struct car_call *call);
+
+/* Answers a request whose events cannot be taken: memory ran out, or the tenant's queue is full. */
+void car_posting_refuse(struct car_call *call);
+
+/* The members of an event's JSON object, in the order of car_draft_members. */
+#define CAR_POSTING_MEMBERS 3
+extern const struct car_json_member car_posting_members[CAR_POSTING_MEMBERS];
+
+/* Checks what was picked of an event's object (car_draft_check), whose author is the request's. */
+int car_posting_check(const struct car_call *call, const struct car_json_member *picked, struct car_draft_type *type,
+                      struct car_draft *draft, struct car_draft_refusal *refusal);
+
+#endif
