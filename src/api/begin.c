@@ -79,7 +79,7 @@ static void cors(struct car_buf *out, const struct car_config *config, const str
             CAR_BUF_LIT(out, "\r\nAccess-Control-Allow-Credentials: true");
         }
         CAR_BUF_LIT(out, "\r\nAccess-Control-Expose-Headers: Location, Retry-After, RateLimit, RateLimit-Policy, "
-                         "X-Request-Id\r\n");
+                         "X-Request-Id, Idempotent-Replayed\r\n");
     }
 }
 

@@ -141,7 +141,6 @@ void car_event_batch(struct car_call *call) {
     }
     struct car_posting *posting = car_posting_new(call, count, true, began);
     if (!posting) {
-        car_posting_refuse(call);
         return;
     }
     for (uint32_t i = 0; i < count && next(&reading, &text); i++) {

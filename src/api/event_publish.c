@@ -53,13 +53,14 @@ void car_event_publish(struct car_call *call) {
         return;
     }
     struct car_posting *posting = car_posting_new(call, 1, false, began);
-    if (posting) {
-        posting->events[0] = car_event_new(call->who.tenant, &draft);
-        if (posting->events[0]) {
-            car_posting_send(posting, call);
-            return;
-        }
+    if (!posting) {
+        return;
     }
-    car_posting_free(posting);
-    car_posting_refuse(call);
+    posting->events[0] = car_event_new(call->who.tenant, &draft);
+    if (posting->events[0]) {
+        car_posting_send(posting, call);
+    } else {
+        car_posting_free(posting);
+        car_posting_refuse(call);
+    }
 }

@@ -2,13 +2,18 @@
 
 #include "carillon/base/block.h"
 #include "carillon/base/buf.h"
+#include "carillon/base/crypto.h"
+#include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 
 #include "call.h"
 #include "posted.h"
 #include "respond.h"
 
-#define LOCATION "Location: /api/v1/events/"
+#define LOCATION    "Location: /api/v1/events/"
+#define REPLAYED    "Idempotent-Replayed: true\r\n"
+#define KEY         "Idempotency-Key"
+#define KEY_LEN_MAX 255
 
 const struct car_json_member car_posting_members[CAR_POSTING_MEMBERS] = {
     {.name = "message"}, {.name = "metadata"}, {.name = "type"}};
@@ -21,8 +26,9 @@ int car_posting_check(const struct car_call *call, const struct car_json_member 
     return err;
 }
 
-static size_t size_of(uint32_t count) {
-    return sizeof(struct car_posting) + count * sizeof(struct car_event *);
+static size_t size_of(uint32_t count, bool keyed) {
+    return sizeof(struct car_posting) + count * sizeof(struct car_event *) +
+           (keyed ? sizeof(struct car_publish_key) : 0);
 }
 
 void car_posting_free(struct car_posting *posting) {
@@ -32,15 +38,16 @@ void car_posting_free(struct car_posting *posting) {
     for (uint32_t i = 0; i < posting->publish.count; i++) {
         car_event_unref(&posting->events[i]);
     }
-    car_block_free(posting, size_of(posting->publish.count));
+    car_block_free(posting, size_of(posting->publish.count, posting->publish.key != NULL));
 }
 
 static void answer_event(const struct car_posting *posting) {
     const struct car_event *event = posting->events[0];
-    char lines[sizeof LOCATION + CAR_UUID_TEXT + 2];
-    memcpy(lines, LOCATION, sizeof LOCATION - 1);
-    memcpy(lines + sizeof LOCATION - 1, car_event_id(event).ptr, CAR_UUID_TEXT);
-    memcpy(lines + sizeof LOCATION - 1 + CAR_UUID_TEXT, "\r\n", 3);
+    char lines[sizeof LOCATION + CAR_UUID_TEXT + 2 + sizeof REPLAYED];
+    char *end = mempcpy(lines, LOCATION, sizeof LOCATION - 1);
+    end = mempcpy(end, car_event_id(event).ptr, CAR_UUID_TEXT);
+    end = mempcpy(end, "\r\n", 2);
+    memcpy(end, posting->publish.replayed ? REPLAYED : "", posting->publish.replayed ? sizeof REPLAYED : 1);
     struct car_response response = {
         .status = 201,
         .type = CAR_TYPE_JSON,
@@ -74,7 +81,7 @@ static void answer_batch(const struct car_posting *posting) {
             .status = 201,
             .type = CAR_TYPE_JSON,
             .body = car_buf_view(&body),
-            .headers = "",
+            .headers = posting->publish.replayed ? REPLAYED : "",
             .owner = posting->publish.tenant,
         };
         car_respond(posting->exchange, &response);
@@ -82,14 +89,21 @@ static void answer_batch(const struct car_posting *posting) {
     car_buf_free(&body);
 }
 
+static void refuse_key(struct car_exchange *exchange, int status, const char *message) {
+    struct car_field_error error = {KEY, message};
+    car_respond_problem(exchange, status, "the " KEY " cannot be used", &error, NULL);
+}
+
 static void on_done(struct car_publish *publish) {
     struct car_posting *posting = (struct car_posting *)publish; /* its first member */
-    if (publish->status) {
+    if (publish->status == CAR_EEXIST) {
+        refuse_key(posting->exchange, 422, "was used with another body");
+    } else if (publish->status) {
         car_respond_problem(posting->exchange, 503,
                             posting->batch ? "the events could not be stored" : "the event could not be stored", NULL,
                             NULL);
     } else {
-        for (uint32_t i = 0; i < publish->count; i++) {
+        for (uint32_t i = 0; i < publish->count && !publish->replayed; i++) {
             car_posted_log(posting->api->config, posting->events[i], posting->began_us);
         }
         (posting->batch ? answer_batch : answer_event)(posting);
@@ -97,17 +111,49 @@ static void on_done(struct car_publish *publish) {
     car_posting_free(posting);
 }
 
+/* Whether the text can be a key: 1 to 255 characters, which are visible ASCII, or spaces. */
+static bool key_ok(struct car_span text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < ' ' || text.ptr[i] > '~') {
+            return false;
+        }
+    }
+    return text.len >= 1 && text.len <= KEY_LEN_MAX;
+}
+
+/* The body's digest covers what it is as well: one event that is posted alone is not a batch of one. */
+static void make_key(const struct car_call *call, struct car_span text, bool batch, struct car_publish_key *key) {
+    uint8_t body[1 + 32] = {batch};
+    struct car_span sent = call->req->body;
+    car_sha256(text.ptr, text.len, key->key);
+    car_sha256(sent.ptr, sent.len, body + 1);
+    car_sha256(body, sizeof body, key->body);
+}
+
 struct car_posting *car_posting_new(struct car_call *call, uint32_t count, bool batch, uint64_t began_us) {
-    struct car_posting *posting = car_block_new(size_of(count));
-    if (posting) {
-        *posting = (struct car_posting){
-            .publish = {.tenant = call->who.tenant, .events = posting->events, .count = count, .done = on_done},
-            .exchange = call->exchange,
-            .api = call->api,
-            .began_us = began_us,
-            .batch = batch,
-        };
-        memset(posting->events, 0, count * sizeof(struct car_event *));
+    size_t keys = 0;
+    struct car_span text = car_http_header_get(call->req, KEY, &keys);
+    if (keys > 1 || (keys == 1 && !key_ok(text))) {
+        refuse_key(call->exchange, 400, "must be given once, and be 1 to 255 characters of ASCII");
+        return NULL;
+    }
+    struct car_posting *posting = car_block_new(size_of(count, keys));
+    if (!posting) {
+        car_posting_refuse(call);
+        return NULL;
+    }
+    *posting = (struct car_posting){
+        .publish = {.tenant = call->who.tenant, .events = posting->events, .count = count, .done = on_done},
+        .exchange = call->exchange,
+        .api = call->api,
+        .began_us = began_us,
+        .batch = batch,
+    };
+    memset(posting->events, 0, count * sizeof(struct car_event *));
+    if (keys) {
+        struct car_publish_key *key = (struct car_publish_key *)(posting->events + count);
+        make_key(call, text, batch, key);
+        posting->publish.key = key;
     }
     return posting;
 }

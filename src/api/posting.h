@@ -21,10 +21,12 @@ struct car_posting {
     const struct car_api *api;
     uint64_t began_us; /* car_posted_begin */
     bool batch;        /* is answered with an array, whatever its length */
+    /* the references, and behind them, where there is one, the key */
     struct car_event *events[];
 };
 
-/* A request for `count` events, which the caller fills in, each with its reference. NULL where memory ran out. */
+/* A request for `count` events, which the caller fills in, each with its reference. Its key is its Idempotency-Key, if
+ * it has one. NULL where it was refused, and answered. */
 struct car_posting *car_posting_new(struct car_call *call, uint32_t count, bool batch, uint64_t began_us);
 
 /* Drops it, and those of its events that are there; NULL is allowed. */

@@ -157,6 +157,12 @@ int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct ca
     return 0;
 }
 
+void car_drain_answer(struct car_publish **others, size_t count, struct car_worker *self) {
+    for (size_t i = 0; i < count; i++) {
+        answer(others[i], self);
+    }
+}
+
 void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self) {
     for (size_t i = 0; i < count; i++) {
         batch[i]->status = status;
@@ -209,9 +215,7 @@ void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct 
     car_reader_leave(reader);
     trim(feed, tenant, reader);
     /* Those who wait for an answer have it before this thread fans out: it is one write, and that may be a thousand. */
-    for (size_t i = 0; i < count; i++) {
-        answer(batch[i], self);
-    }
+    car_drain_answer(batch, count, self);
     if (own) {
         car_lane_wake(own);
     }
@@ -225,6 +229,10 @@ void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car
     } else {
         car_drain_publish(feed, tenant, batch, count, reader, self);
     }
+}
+
+void **car_drain_memory(struct car_tenant *tenant) {
+    return &tenant->drain_memory;
 }
 
 struct car_drain_seat *car_drain_seat(struct car_tenant *tenant) {

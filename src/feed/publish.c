@@ -14,6 +14,8 @@ int car_publish(struct car_publish *publish, struct car_worker *worker) {
     struct car_tenant *tenant = publish->tenant;
     struct car_feed_local *local = car_feed_local(worker->feed);
     publish->worker = worker;
+    publish->status = 0;
+    publish->replayed = false;
     car_feed_publishing(local, 1);
     int err = 0;
     bool drainer = car_drain_claim(tenant);

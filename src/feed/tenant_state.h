@@ -58,6 +58,7 @@ struct car_tenant {
         struct {                        /* of a log that drains where it is called */
             struct car_task drain_task; /* where it yields to its loop */
             struct car_worker *drain_worker;
+            void *drain_memory; /* the log's */
         };
         struct car_drain_seat seat; /* of one that has a thread of its own */
     };

@@ -9,18 +9,20 @@
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/publish.h"
+#include "carillon/feed/repeat.h"
 #include "carillon/runtime/worker.h"
 
+#include "group_keys.h"
 #include "pages.h"
 
 /* Bounds on one transaction, which may go beyond them by one batch. What is left is the next one's. */
-#define EVENTS_MAX 4096u
+#define EVENTS_MAX CAR_GROUP_EVENTS
 #define BYTES_MAX  (4u << 20)
 #define PARTS_MAX  1024u
 
 /* How long an event that was answered may wait for its commit, timers being up to 20 ms late; and how many may. */
 #define RELAXED_MS 70
-#define OWED_MAX   (4 * EVENTS_MAX)
+#define OWED_MAX   CAR_GROUP_OWED
 static_assert(OWED_MAX >= EVENTS_MAX + CAR_PUBLISH_MAX, "whatever a transaction may have fits once nothing is owed");
 
 #define PROBE_MS 500
@@ -30,7 +32,8 @@ struct part {
     struct car_drain_seat *seat;
     struct car_publish **items;
     size_t count;
-    uint64_t newest; /* the last seq of theirs */
+    size_t fresh; /* those in front that are to be stored; the others are repeats (repeat.h) */
+    int err;      /* why those are refused, whatever becomes of the transaction */
 };
 
 struct group {
@@ -47,7 +50,9 @@ struct group {
     struct car_publish *items[EVENTS_MAX]; /* each has at least one event */
     size_t item_count;
     size_t event_count; /* less than EVENTS_MAX + CAR_PUBLISH_MAX */
+    size_t stored;      /* of these events, so many are no repeats, and were inserted */
     size_t bytes;
+    struct car_group_keys keys;
     struct car_timer timer; /* set while anything is owed, or the store is failing */
 
     /* relaxed */
@@ -111,26 +116,22 @@ static void let_go(struct group *group, struct car_drain_seat *seat) {
 
 /* Takes what waits at one tenant into the transaction. */
 static void take(struct group *group, struct car_drain_seat *seat) {
-    struct car_worker *worker = group->worker;
     struct part part = {.seat = seat, .items = group->items + group->item_count};
     size_t room = EVENTS_MAX - group->event_count;
     room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
-    part.count = car_drain_take(group->log.feed, seat->tenant, worker->reader, part.items, room);
-    int err = part.count ? car_drain_number(group->log.feed, seat->tenant, part.items, part.count, worker->reader) : 0;
-    if (err) {
-        car_drain_refuse(part.items, part.count, err, worker);
-    }
-    if (err || part.count == 0) {
+    part.count = car_drain_take(group->log.feed, seat->tenant, group->worker->reader, part.items, room);
+    if (part.count == 0) {
         let_go(group, seat);
         return;
     }
+    part.fresh = part.count;
     for (size_t i = 0; i < part.count; i++) {
         const struct car_publish *publish = part.items[i];
         for (uint32_t k = 0; k < publish->count; k++) {
-            group->bytes += car_event_json(publish->events[k]).len;
+            group->bytes += publish->events[k]->size;
         }
         group->event_count += publish->count;
-        part.newest = publish->events[publish->count - 1]->seq;
+        car_group_keys_ask(&group->keys, part.items[i]);
     }
     group->item_count += part.count;
     group->parts[group->part_count++] = part;
@@ -140,7 +141,9 @@ static void collect(struct group *group) {
     group->part_count = 0;
     group->item_count = 0;
     group->event_count = 0;
+    group->stored = 0;
     group->bytes = 0;
+    car_group_keys_begin(&group->keys);
     while (group->ready && group->event_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
            group->bytes < BYTES_MAX) {
         take(group, pop(group));
@@ -152,31 +155,63 @@ static int insert(struct group *group, const struct car_publish *publish) {
     for (uint32_t i = 0; i < publish->count && !err; i++) {
         err = group->rows->ops->insert(group->rows, publish->events[i]);
     }
+    group->stored += publish->count;
+    car_group_keys_add(&group->keys, publish);
     return err;
 }
 
-static int insert_parts(struct group *group) {
-    int err = 0;
-    for (size_t i = 0; i < group->part_count && !err; i++) {
-        const struct part *part = &group->parts[i];
-        err = group->rows->ops->tenant(group->rows, part->seat->tenant, part->newest);
-        for (size_t k = 0; k < part->count && !err; k++) {
-            err = insert(group, part->items[k]);
-        }
+/* Numbers and inserts what is no repeat. */
+static int insert_part(struct group *group, struct part *part) {
+    struct car_tenant *tenant = part->seat->tenant;
+    part->fresh = car_repeat_sort(part->items, part->count);
+    if (part->fresh == 0) {
+        return 0;
+    }
+    part->err = car_drain_number(group->log.feed, tenant, part->items, part->fresh, group->worker->reader);
+    if (part->err) {
+        return 0; /* the others can go on */
+    }
+    const struct car_publish *last = part->items[part->fresh - 1];
+    int err = group->rows->ops->tenant(group->rows, tenant, last->events[last->count - 1]->seq);
+    for (size_t i = 0; i < part->fresh && !err; i++) {
+        err = insert(group, part->items[i]);
     }
     return err;
 }
 
-static void settle(struct group *group, int err) {
+/* Between begin and commit. */
+static int insert_parts(struct group *group) {
+    int64_t now = 0;
+    int err = car_group_keys_recall(&group->keys, group->rows);
+    for (size_t i = 0; i < group->part_count && !err; i++) {
+        struct part *part = &group->parts[i];
+        err = insert_part(group, part);
+        now = part->fresh ? part->items[0]->events[0]->wall_ms : now;
+    }
+    if (!err && group->stored) {
+        err = car_group_keys_store(&group->keys, group->rows, now);
+    }
+    return err;
+}
+
+static void settle_part(struct group *group, struct part *part, int err) {
     struct car_worker *worker = group->worker;
+    struct car_publish **others = part->items + part->fresh;
+    size_t rest = part->count - part->fresh;
+    err = err ? err : part->err;
+    car_repeat_settle(others, rest, err);
+    if (err) {
+        car_drain_refuse(part->items, part->fresh, err, worker);
+    } else if (part->fresh) {
+        car_drain_publish(group->log.feed, part->seat->tenant, part->items, part->fresh, worker->reader, worker);
+    }
+    car_drain_answer(others, rest, worker);
+    let_go(group, part->seat);
+}
+
+static void settle(struct group *group, int err) {
     for (size_t i = 0; i < group->part_count; i++) {
-        const struct part *part = &group->parts[i];
-        if (err) {
-            car_drain_refuse(part->items, part->count, err, worker);
-        } else {
-            car_drain_publish(group->log.feed, part->seat->tenant, part->items, part->count, worker->reader, worker);
-        }
-        let_go(group, part->seat);
+        settle_part(group, &group->parts[i], err);
     }
 }
 
@@ -213,11 +248,16 @@ static void commit_now(struct group *group) {
     int err = ops->begin(group->rows);
     if (!err) {
         err = insert_parts(group);
-        err = err ? err : ops->commit(group->rows);
-        if (err) {
+        bool nothing = !err && group->stored == 0; /* all are repeats: that says nothing about the store's health */
+        err = err || nothing ? err : ops->commit(group->rows);
+        if (err || nothing) {
             ops->rollback(group->rows);
         } else {
-            count(group, group->event_count);
+            count(group, group->stored);
+        }
+        if (nothing) {
+            settle(group, 0);
+            return;
         }
     }
     note_health(group, err);
@@ -252,7 +292,7 @@ static int insert_owed(struct group *group) {
             err = ops->insert(group->rows, group->owed[k]);
         }
     }
-    return err;
+    return err ? err : car_group_keys_store_owed(&group->keys, group->rows);
 }
 
 static void drop(struct group *group) {
@@ -283,6 +323,7 @@ static int flush(struct group *group) {
         }
         group->open = false;
         count(group, group->owed_count);
+        car_group_keys_pay(&group->keys);
         while (group->owed_count) {
             car_event_unref(&group->owed[--group->owed_count]);
         }
@@ -299,6 +340,19 @@ static void on_timer(struct car_timer *timer) {
     }
 }
 
+/* What was inserted is answered before it is committed. */
+static void owe(struct group *group) {
+    for (size_t i = 0; i < group->part_count; i++) {
+        const struct part *part = &group->parts[i];
+        for (size_t k = 0; k < part->fresh && !part->err; k++) {
+            for (uint32_t n = 0; n < part->items[k]->count; n++) {
+                group->owed[group->owed_count++] = car_event_ref(part->items[k]->events[n]);
+            }
+        }
+    }
+    car_group_keys_owe(&group->keys);
+}
+
 static void insert_now(struct group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
     bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->event_count > OWED_MAX;
@@ -306,16 +360,16 @@ static void insert_now(struct group *group) {
     err = err ? err : reopen(group);
     if (!err) {
         err = insert_parts(group);
-        if (err) {
-            drop(group);
+        if (!err) {
+            owe(group);
+        }
+        if (err || group->owed_count == 0) {
+            drop(group); /* the latter where all are repeats */
         }
     }
-    for (size_t i = 0; i < group->item_count && !err; i++) {
-        for (uint32_t k = 0; k < group->items[i]->count; k++) {
-            group->owed[group->owed_count++] = car_event_ref(group->items[i]->events[k]);
-        }
+    if (err || group->stored) {
+        note_health(group, err);
     }
-    note_health(group, err);
     if (group->owed_count && !car_timer_is_set(&group->timer)) {
         car_timer_set(group->worker->wheel, &group->timer, RELAXED_MS);
     }

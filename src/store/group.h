@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "carillon/feed/log.h"
+#include "carillon/feed/publish.h"
 
 struct car_event;
 struct car_feed;
@@ -20,6 +21,15 @@ struct car_tenant;
  * waits for others to come; on a busy one it is many, for the price of one sync.
  */
 
+/* The key of a publish that was stored, and which events it led to. */
+struct car_rows_key {
+    const struct car_tenant *tenant;
+    struct car_publish_key key;
+    uint64_t first; /* seq */
+    uint32_t count;
+    int64_t at_ms; /* wall clock; the events' time */
+};
+
 /* Where the events go. Embedded as its first member in what knows how. On the log's thread, all of it, but `free`. Each
  * returns 0, or a negative code, and `why` says what is wrong. */
 struct car_rows_ops {
@@ -30,6 +40,21 @@ struct car_rows_ops {
 
     /* Stores a sealed event. */
     int (*insert)(struct car_rows *rows, const struct car_event *event);
+
+    /* Looks up the keys of these publishes, each of which has one, all of one transaction at once: so that a store that
+     * is far away is asked once. For one that is known, has been remembered after `since_ms`, and whose events have not
+     * been forgotten (car_tenant_forgotten): car_repeat_fits, and where that is so, car_repeat_replay with its events.
+     * The same key may be among them twice. Within begin and commit, before anything is inserted; what was inserted
+     * since begin counts. After an error all of them are refused, decided or not. */
+    int (*recall)(struct car_rows *rows, struct car_publish *const *publishes, size_t count, int64_t since_ms);
+
+    /* Stores keys, in place of what was known of them, all of one transaction at once. Within begin and commit, after
+     * their events. */
+    int (*remember)(struct car_rows *rows, const struct car_rows_key *keys, size_t count);
+
+    /* Forgets keys that were remembered up to `since_ms`: the `max` oldest of them, and those of the same millisecond.
+     * Within begin and commit. */
+    int (*expire)(struct car_rows *rows, int64_t since_ms, size_t max);
 
     /* Writes something that changes nothing: whether the store takes anything again. Within begin and commit. */
     int (*probe)(struct car_rows *rows);

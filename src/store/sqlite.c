@@ -12,6 +12,7 @@
 
 #include "group.h"
 #include "sqlite_db.h"
+#include "sqlite_keys.h"
 #include "sqlite_reader.h"
 #include "sqlite_row.h"
 #include "sqlite_schema.h"
@@ -53,6 +54,7 @@ struct sqlite {
     struct car_rows rows; /* first */
     struct car_sqlite_db db;
     sqlite3_stmt *statements[STATEMENTS];
+    struct car_sqlite_keys keys;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
     unsigned tally_count;
     char id[CAR_TENANT_ID_MAX]; /* of the last tenant that was written for: what failed, where anything did */
@@ -148,6 +150,18 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     return err ? err : count_type(sqlite, row.type);
 }
 
+static int recall(struct car_rows *rows, struct car_publish *const *publishes, size_t count, int64_t since_ms) {
+    return car_sqlite_keys_recall(&of_rows(rows)->keys, publishes, count, since_ms);
+}
+
+static int remember(struct car_rows *rows, const struct car_rows_key *keys, size_t count) {
+    return car_sqlite_keys_remember(&of_rows(rows)->keys, keys, count);
+}
+
+static int expire(struct car_rows *rows, int64_t since_ms, size_t max) {
+    return car_sqlite_keys_expire(&of_rows(rows)->keys, since_ms, max);
+}
+
 static int probe(struct car_rows *rows) {
     struct sqlite *sqlite = of_rows(rows);
     sqlite3_stmt *look = sqlite->statements[LOOK];
@@ -196,6 +210,7 @@ static void sqlite_free(struct car_rows *rows) {
     for (int i = 0; i < STATEMENTS; i++) {
         (void)sqlite3_finalize(sqlite->statements[i]);
     }
+    car_sqlite_keys_close(&sqlite->keys);
     car_sqlite_db_close(&sqlite->db);
     free(sqlite);
 }
@@ -203,6 +218,9 @@ static void sqlite_free(struct car_rows *rows) {
 static const struct car_rows_ops OPS = {.begin = begin,
                                         .tenant = tenant,
                                         .insert = insert,
+                                        .recall = recall,
+                                        .remember = remember,
+                                        .expire = expire,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,
@@ -299,6 +317,7 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);
     }
+    err = err ? err : car_sqlite_keys_open(&sqlite->keys, &sqlite->db);
     struct car_pages *pages = err ? NULL : open_pages(reclaim, config->path);
     struct car_log *log = pages ? car_group_open(feed, reclaim, &sqlite->rows, pages, config->relaxed) : NULL;
     if (!log) {

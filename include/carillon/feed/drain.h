@@ -49,6 +49,9 @@ void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct 
 /* It is not in the log and never will be: answers the publishers with `status`, a CAR_E… code. */
 void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self);
 
+/* Answers publishers whose answer is already known (repeat.h). */
+void car_drain_answer(struct car_publish **others, size_t count, struct car_worker *self);
+
 /* Numbers and publishes, with nothing in between. */
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self);
@@ -67,6 +70,10 @@ struct car_drain_seat {
 };
 
 struct car_drain_seat *car_drain_seat(struct car_tenant *tenant);
+
+/* What a log that has no such thread keeps with a tenant: NULL at first, and the log frees it. The log's, while it is
+ * the drainer. */
+void **car_drain_memory(struct car_tenant *tenant);
 
 /* Stops being the drainer. true where something arrived meanwhile and this thread has become the drainer once more. */
 bool car_drain_finish(struct car_tenant *tenant);

@@ -1,6 +1,7 @@
 #ifndef CARILLON_FEED_PUBLISH_H
 #define CARILLON_FEED_PUBLISH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "carillon/runtime/mailbox.h"
@@ -8,6 +9,12 @@
 struct car_event;
 struct car_tenant;
 struct car_worker;
+
+/* By what a repeated request is known: digests (SHA-256) of the key that its author has given it, and of its body. */
+struct car_publish_key {
+    uint8_t key[32];
+    uint8_t body[32];
+};
 
 /* Events of one publish, at most. */
 #define CAR_PUBLISH_MAX 1000
@@ -21,12 +28,16 @@ struct car_publish {
     struct car_tenant *tenant;
     struct car_event **events;                 /* not sealed; `done` gets them sealed, and owns their references */
     uint32_t count;                            /* 1 to CAR_PUBLISH_MAX */
+    const struct car_publish_key *key;         /* borrowed until `done`; NULL where it is never a repeat of another */
     void (*done)(struct car_publish *publish); /* must not detach a session: a lane may be in the middle of its turn */
 
     /* the feed's, until `done` */
     struct car_worker *worker;
     struct car_note note;
-    int status; /* for `done`: 0 the events are in the log; negative none of them is, and none ever will be */
+    struct car_publish *twin; /* see repeat.h */
+    bool replayed;            /* for `done`: it was a repeat, and the events are those of the first with its key */
+    int status; /* for `done`: 0 the events are in the log; CAR_EEXIST the key was used for another body; any other:
+                   none of them is in the log, and none ever will be */
 };
 
 /*
