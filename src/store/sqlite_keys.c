@@ -81,7 +81,7 @@ static int read_events(struct car_sqlite_keys *keys, const struct car_tenant *te
     (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)first);
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)(first + count - 1));
     while (!err && *read < count && (status = sqlite3_step(statement)) == SQLITE_ROW &&
-           car_sqlite_row(statement, &row) == 0 && row.seq == first + *read) {
+           car_sqlite_row(statement, car_tenant_id(tenant), &row) == 0 && row.seq == first + *read) {
         keys->events[*read] = car_event_restore(tenant, &row);
         err = keys->events[*read] ? 0 : CAR_ENOMEM;
         *read += !err;
