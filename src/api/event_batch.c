@@ -101,13 +101,12 @@ static void refuse_line(struct reading *reading) {
 
 /* Makes the event of one element, which is the batch's `at`th, from 0 on. NULL where it was refused, and answered. */
 static struct car_event *read_event(struct reading *reading, uint32_t at, struct car_span text) {
-    struct car_json_member wanted[CAR_POSTING_MEMBERS];
+    struct car_json_member wanted[] = CAR_POSTING_WANTED;
     struct car_json_value whole;
     struct car_draft draft;
     struct car_draft_type type;
     struct car_draft_refusal refusal = {.status = 422, .field = "", .message = "must be an object"};
-    memcpy(wanted, car_posting_members, sizeof wanted);
-    int err = car_json_pick(text, wanted, CAR_POSTING_MEMBERS, &whole);
+    int err = car_json_pick(text, wanted, sizeof wanted / sizeof *wanted, &whole);
     if (err == CAR_ENOMEM) {
         car_posting_refuse(reading->call);
         return NULL;
@@ -144,11 +143,12 @@ void car_event_batch(struct car_call *call) {
         return;
     }
     for (uint32_t i = 0; i < count && next(&reading, &text); i++) {
-        posting->events[i] = read_event(&reading, i, text);
-        if (!posting->events[i]) {
+        struct car_event *event = read_event(&reading, i, text);
+        if (!event) {
             car_posting_free(posting);
             return;
         }
+        car_posting_add(posting, event);
     }
     car_posting_send(posting, call);
 }

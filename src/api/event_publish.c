@@ -15,14 +15,13 @@ bool car_is_media(const struct car_http_request *req, const char *type) {
 
 /* Reads the body. false where it was refused, and answered. */
 static bool read_draft(struct car_call *call, struct car_draft *draft, struct car_draft_type *type) {
-    struct car_json_member wanted[CAR_POSTING_MEMBERS];
+    struct car_json_member wanted[] = CAR_POSTING_WANTED;
     struct car_json_value whole;
     if (!car_is_media(call->req, CAR_TYPE_JSON)) {
         car_respond_problem(call->exchange, 415, "an event is published as application/json", NULL, NULL);
         return false;
     }
-    memcpy(wanted, car_posting_members, sizeof wanted);
-    if (car_json_pick(call->req->body, wanted, CAR_POSTING_MEMBERS, &whole) != 0) {
+    if (car_json_pick(call->req->body, wanted, sizeof wanted / sizeof *wanted, &whole) != 0) {
         car_respond_problem(call->exchange, 400, "the body is not valid JSON", NULL, NULL);
         return false;
     }
@@ -56,8 +55,9 @@ void car_event_publish(struct car_call *call) {
     if (!posting) {
         return;
     }
-    posting->events[0] = car_event_new(call->who.tenant, &draft);
-    if (posting->events[0]) {
+    struct car_event *event = car_event_new(call->who.tenant, &draft);
+    if (event) {
+        car_posting_add(posting, event);
         car_posting_send(posting, call);
     } else {
         car_posting_free(posting);

@@ -15,9 +15,6 @@
 #define KEY         "Idempotency-Key"
 #define KEY_LEN_MAX 255
 
-const struct car_json_member car_posting_members[CAR_POSTING_MEMBERS] = {
-    {.name = "message"}, {.name = "metadata"}, {.name = "type"}};
-
 int car_posting_check(const struct car_call *call, const struct car_json_member *picked, struct car_draft_type *type,
                       struct car_draft *draft, struct car_draft_refusal *refusal) {
     struct car_draft_members members = {picked[0].value, picked[1].value, picked[2].value};
@@ -26,19 +23,16 @@ int car_posting_check(const struct car_call *call, const struct car_json_member 
     return err;
 }
 
-static size_t size_of(uint32_t count, bool keyed) {
-    return sizeof(struct car_posting) + count * sizeof(struct car_event *) +
+static size_t size_of(uint32_t room, bool keyed) {
+    return sizeof(struct car_posting) + room * sizeof(struct car_event *) +
            (keyed ? sizeof(struct car_publish_key) : 0);
 }
 
 void car_posting_free(struct car_posting *posting) {
-    if (!posting) {
-        return;
-    }
     for (uint32_t i = 0; i < posting->publish.count; i++) {
         car_event_unref(&posting->events[i]);
     }
-    car_block_free(posting, size_of(posting->publish.count, posting->publish.key != NULL));
+    car_block_free(posting, size_of(posting->room, posting->publish.key != NULL));
 }
 
 static void answer_event(const struct car_posting *posting) {
@@ -143,13 +137,13 @@ struct car_posting *car_posting_new(struct car_call *call, uint32_t count, bool 
         return NULL;
     }
     *posting = (struct car_posting){
-        .publish = {.tenant = call->who.tenant, .events = posting->events, .count = count, .done = on_done},
+        .publish = {.tenant = call->who.tenant, .events = posting->events, .done = on_done},
         .exchange = call->exchange,
         .api = call->api,
         .began_us = began_us,
+        .room = count,
         .batch = batch,
     };
-    memset(posting->events, 0, count * sizeof(struct car_event *));
     if (keys) {
         struct car_publish_key *key = (struct car_publish_key *)(posting->events + count);
         make_key(call, text, batch, key);

@@ -20,16 +20,22 @@ struct car_posting {
     struct car_exchange *exchange;
     const struct car_api *api;
     uint64_t began_us; /* car_posted_begin */
+    uint32_t room;     /* for events */
     bool batch;        /* is answered with an array, whatever its length */
     /* the references, and behind them, where there is one, the key */
     struct car_event *events[];
 };
 
-/* A request for `count` events, which the caller fills in, each with its reference. Its key is its Idempotency-Key, if
- * it has one. NULL where it was refused, and answered. */
+/* A request for so many events, which the caller adds. Its key is its Idempotency-Key, if it has one. NULL where it was
+ * refused, and answered. */
 struct car_posting *car_posting_new(struct car_call *call, uint32_t count, bool batch, uint64_t began_us);
 
-/* Drops it, and those of its events that are there; NULL is allowed. */
+/* Adds the next event: takes over the reference. */
+static inline void car_posting_add(struct car_posting *posting, struct car_event *event) {
+    posting->events[posting->publish.count++] = event;
+}
+
+/* Drops it, with the events that were added. */
 void car_posting_free(struct car_posting *posting);
 
 /* Takes it over and has its events published: answers the request, now or later. */
@@ -38,11 +44,15 @@ void car_posting_send(struct car_posting *posting, struct car_call *call);
 /* Answers a request whose events cannot be taken: memory ran out, or the tenant's queue is full. */
 void car_posting_refuse(struct car_call *call);
 
-/* The members of an event's JSON object, in the order of car_draft_members. */
-#define CAR_POSTING_MEMBERS 3
-extern const struct car_json_member car_posting_members[CAR_POSTING_MEMBERS];
+/* The members of an event's JSON object, for car_json_pick. */
+#define CAR_POSTING_WANTED                                                                                             \
+    {                                                                                                                  \
+        {.name = "message"}, {.name = "metadata"}, {                                                                   \
+            .name = "type"                                                                                             \
+        }                                                                                                              \
+    }
 
-/* Checks what was picked of an event's object (car_draft_check), whose author is the request's. */
+/* Checks what was picked of them (car_draft_check); the event's author is the request's. */
 int car_posting_check(const struct car_call *call, const struct car_json_member *picked, struct car_draft_type *type,
                       struct car_draft *draft, struct car_draft_refusal *refusal);
 

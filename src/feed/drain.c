@@ -170,26 +170,30 @@ void car_drain_refuse(struct car_publish **batch, size_t count, int status, stru
     }
 }
 
-/* Puts the events into the history. Returns how many they are. */
-static size_t append(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader) {
+/* Puts the events into the history. Returns how many they are; the first of them come to stand in `piece`. */
+static size_t append(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader,
+                     struct car_event *piece[CAR_DRAIN_BATCH]) {
     size_t events = 0;
     for (size_t i = 0; i < count; i++) {
         struct car_publish *publish = batch[i];
         publish->status = 0;
         for (uint32_t k = 0; k < publish->count; k++) {
-            int err = car_history_append(&tenant->history, reader, car_event_ref(publish->events[k]));
+            struct car_event *event = publish->events[k];
+            int err = car_history_append(&tenant->history, reader, car_event_ref(event));
             assert(err == 0); /* there is room for it since it was numbered */
             (void)err;
+            if (events < CAR_DRAIN_BATCH) {
+                piece[events] = event;
+            }
+            events++;
         }
-        events += publish->count;
     }
     return events;
 }
 
-/* Offers the events to the lanes, in pieces. Inside of a section of the reader. */
+/* Offers the events to the lanes, piece by piece. Inside of a section of the reader. */
 static struct car_lane *offer(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch,
-                              size_t count, struct car_worker *self) {
-    struct car_event *events[CAR_DRAIN_BATCH];
+                              size_t count, struct car_event *events[CAR_DRAIN_BATCH], struct car_worker *self) {
     struct car_lane *own = NULL;
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -207,10 +211,12 @@ static struct car_lane *offer(struct car_feed *feed, struct car_tenant *tenant, 
 void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                        struct car_reader *reader, struct car_worker *self) {
     assert(count > 0 && count <= CAR_DRAIN_BATCH);
-    size_t events = append(tenant, batch, count, reader);
+    struct car_event *piece[CAR_DRAIN_BATCH];
+    size_t events = append(tenant, batch, count, reader, piece);
     car_rate_add(&tenant->rate, batch[0]->events[0]->wall_ms, (unsigned)events);
     car_reader_enter(reader); /* a full fence: see car_lane_get */
-    struct car_lane *own = offer(feed, tenant, batch, count, self);
+    struct car_lane *own = events <= CAR_DRAIN_BATCH ? car_lanes_put(tenant, feed->worker_count, piece, events, self)
+                                                     : offer(feed, tenant, batch, count, piece, self);
     tenant->floor = car_lanes_floor(tenant, feed->worker_count, car_history_newest(&tenant->history));
     car_reader_leave(reader);
     trim(feed, tenant, reader);
