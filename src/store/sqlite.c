@@ -16,6 +16,7 @@
 #include "sqlite_reader.h"
 #include "sqlite_row.h"
 #include "sqlite_schema.h"
+#include "sqlite_upkeep.h"
 
 /* Threads that read pages. */
 #define READERS 2u
@@ -53,6 +54,7 @@ struct tally {
 struct sqlite {
     struct car_rows rows; /* first */
     struct car_sqlite_db db;
+    struct car_upkeep *upkeep; /* NULL only while opening */
     sqlite3_stmt *statements[STATEMENTS];
     struct car_sqlite_keys keys;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
@@ -200,6 +202,9 @@ static int commit(struct car_rows *rows) {
         err = run(sqlite, COMMIT, NULL, "a transaction is not committed");
         if (err) {
             bury(sqlite);
+        } else {
+            car_checkpoint_rest(car_upkeep_checkpoints(sqlite->upkeep), &sqlite->db);
+            car_upkeep_committed(sqlite->upkeep);
         }
     }
     return err;
@@ -211,6 +216,9 @@ static void sqlite_free(struct car_rows *rows) {
         (void)sqlite3_finalize(sqlite->statements[i]);
     }
     car_sqlite_keys_close(&sqlite->keys);
+    if (sqlite->upkeep) {
+        car_upkeep_close(&sqlite->upkeep);
+    }
     car_sqlite_db_close(&sqlite->db);
     free(sqlite);
 }
@@ -299,6 +307,15 @@ static struct car_pages *open_pages(struct car_reclaim *reclaim, const char *pat
     return pages;
 }
 
+static int open_upkeep(struct sqlite *sqlite, struct car_reclaim *reclaim, const struct car_sqlite_config *config) {
+    sqlite->upkeep = car_upkeep_open(reclaim, config, sqlite->db.why, sizeof sqlite->db.why);
+    if (!sqlite->upkeep) {
+        return CAR_ESYS;
+    }
+    car_checkpoints_watch(car_upkeep_checkpoints(sqlite->upkeep), &sqlite->db);
+    return 0;
+}
+
 int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct car_reader *reader,
                    const struct car_sqlite_config *config, struct car_log **out, char *why, size_t size) {
     struct sqlite *sqlite = calloc(1, sizeof *sqlite);
@@ -318,6 +335,7 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);
     }
     err = err ? err : car_sqlite_keys_open(&sqlite->keys, &sqlite->db);
+    err = err ? err : open_upkeep(sqlite, reclaim, config);
     struct car_pages *pages = err ? NULL : open_pages(reclaim, config->path);
     struct car_log *log = pages ? car_group_open(feed, reclaim, &sqlite->rows, pages, config->relaxed) : NULL;
     if (!log) {

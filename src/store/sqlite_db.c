@@ -142,15 +142,29 @@ int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, si
     return err;
 }
 
-int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path) {
+static int open_another(struct car_sqlite_db *db, const char *path, int flags) {
     *db = (struct car_sqlite_db){.lock = -1};
-    if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
         int err = car_sqlite_failed(db, path);
         car_sqlite_db_close(db);
         return err;
     }
+    (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
     return 0;
+}
+
+int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path) {
+    return open_another(db, path, SQLITE_OPEN_READONLY);
+}
+
+int car_sqlite_db_open_upkeep(struct car_sqlite_db *db, const char *path) {
+    int err = open_another(db, path, SQLITE_OPEN_READWRITE);
+    if (!err && run(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;") != 0) {
+        err = car_sqlite_failed(db, path);
+        car_sqlite_db_close(db);
+    }
+    return err;
 }
 
 void car_sqlite_db_close(struct car_sqlite_db *db) {

@@ -24,6 +24,9 @@ int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, si
  * closed last. */
 int car_sqlite_db_open_reader(struct car_sqlite_db *db, const char *path);
 
+/* And one for what is done beside the commits: it syncs as they do, and checkpoints where it is told to. */
+int car_sqlite_db_open_upkeep(struct car_sqlite_db *db, const char *path);
+
 /* Harmless when repeated, and where opening failed. */
 void car_sqlite_db_close(struct car_sqlite_db *db);
 
