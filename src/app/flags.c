@@ -154,9 +154,12 @@ static const struct car_options FLAGS = {
 
 static const char HELP_HEAD[] =
     "Usage: carillon [serve] [flags]\n"
+    "       carillon backup FILE [flags]\n"
     "\n"
     "A real-time event feed server for many tenants: REST in; WebSocket, Server-Sent\n"
     "Events and Socket.IO out.\n"
+    "\n"
+    "backup copies the database that --store names to a new file, also while a server uses it.\n"
     "\n"
     "Write --flag value or --flag=value; --flag, --flag=false or --no-flag where no value is shown.\n"
     "A flag beats its environment variables, in the order shown, which beat the --config file.\n";

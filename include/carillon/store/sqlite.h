@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct car_feed;
 struct car_log;
@@ -24,5 +25,20 @@ struct car_sqlite_config {
  */
 int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct car_reader *reader,
                    const struct car_sqlite_config *config, struct car_log **out, char *why, size_t size);
+
+/* What a backup has. */
+struct car_sqlite_backup {
+    uint64_t events, bytes;
+};
+
+/*
+ * Copies the database at `path`, as it is at one moment, to a new file, which is a database of the same log; while a
+ * server uses it, or none. The file gets its name when it is whole and on the disk. 0; CAR_ESYS: `why` says in one line
+ * what is wrong, and nothing is left behind.
+ */
+int car_sqlite_backup(const char *path, const char *file, struct car_sqlite_backup *done, char *why, size_t size);
+
+/* Makes it fail soon. Any thread, a signal's handler as well. */
+void car_sqlite_backup_stop(void);
 
 #endif
