@@ -26,6 +26,7 @@
 static_assert(OWED_MAX >= EVENTS_MAX + CAR_PUBLISH_MAX, "whatever a transaction may have fits once nothing is owed");
 
 #define PROBE_MS 500
+#define TEND_MS  10 /* between two transactions that no event has asked for */
 
 /* One tenant's share in a transaction. */
 struct part {
@@ -62,6 +63,9 @@ struct group {
     size_t owed_count; /* published, and not committed */
 
     uint64_t events, transactions; /* committed so far */
+
+    struct car_timer tending;
+    uint64_t tended; /* transactions, when that was set */
 };
 
 static struct group *of_log(struct car_log *log) {
@@ -389,6 +393,30 @@ static void on_turn(struct car_task *task) {
     }
 }
 
+/* What is done beside. */
+
+struct car_worker *car_group_worker(struct car_log *log) {
+    return of_log(log)->worker;
+}
+
+void car_group_tend(struct car_log *log) {
+    struct group *group = of_log(log);
+    if (!car_timer_is_set(&group->tending)) {
+        group->tended = group->transactions;
+        car_timer_set(group->worker->wheel, &group->tending, TEND_MS);
+    }
+}
+
+/* A transaction that is open, and one that was made meanwhile, have done it; while the store fails, others probe. */
+static void on_tending(struct car_timer *timer) {
+    struct group *group = (struct group *)((char *)timer - offsetof(struct group, tending));
+    if (group->transactions != group->tended) {
+        car_group_tend(&group->log);
+    } else if (!group->open && !is_failing(group)) {
+        probe(group);
+    }
+}
+
 /* Life. */
 
 static void on_stop(struct car_note *note, void *owner) {
@@ -397,6 +425,7 @@ static void on_stop(struct car_note *note, void *owner) {
         car_log_error("store: %zu events that were answered are lost", group->owed_count);
     }
     car_timer_clear(group->worker->wheel, &group->timer);
+    car_timer_clear(group->worker->wheel, &group->tending);
     car_worker_stop(owner);
 }
 
@@ -438,6 +467,7 @@ struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclai
     group->stop.run = on_stop;
     group->turn.run = on_turn;
     group->timer.fire = on_timer;
+    group->tending.fire = on_tending;
     if (car_worker_open(&group->worker, 0, reclaim) != 0) {
         group->worker = NULL;
     } else {

@@ -14,6 +14,7 @@ struct car_pages;
 struct car_reclaim;
 struct car_rows;
 struct car_tenant;
+struct car_worker;
 
 /*
  * Group commit: the log's thread takes what waits at all tenants that are ready, has it stored in one transaction, and
@@ -79,5 +80,12 @@ struct car_rows {
  * inserted, and committed within 100 ms. */
 struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
                                struct car_pages *pages, bool relaxed);
+
+/* The log's thread. */
+struct car_worker *car_group_worker(struct car_log *log);
+
+/* Has a transaction made soon, where no events have one made: there is something that `commit` does beside. On the
+ * log's thread. */
+void car_group_tend(struct car_log *log);
 
 #endif

@@ -55,6 +55,7 @@ struct sqlite {
     struct car_rows rows; /* first */
     struct car_sqlite_db db;
     struct car_upkeep *upkeep; /* NULL only while opening */
+    int64_t n;                 /* the number of the tenant that is being inserted */
     sqlite3_stmt *statements[STATEMENTS];
     struct car_sqlite_keys keys;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
@@ -132,6 +133,7 @@ static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)newest);
     (void)sqlite3_bind_int64(statement, 4, car_sqlite_name_sum(id));
     err = err ? err : run(sqlite, TENANT, &n, "a tenant is not stored");
+    sqlite->n = n;
     (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, n);
     (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, n);
     return err;
@@ -149,6 +151,7 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     (void)bind_text(statement, 6, row.content);
     (void)sqlite3_bind_int64(statement, 7, car_sqlite_sum(car_tenant_id(event->tenant), &row));
     int err = run(sqlite, INSERT, NULL, "an event is not stored");
+    car_upkeep_wrote(sqlite->upkeep, sqlite->n);
     return err ? err : count_type(sqlite, row.type);
 }
 
@@ -179,6 +182,7 @@ static void rollback(struct car_rows *rows) {
         (void)run(sqlite, ROLLBACK, NULL, "a transaction is not rolled back");
     }
     (void)sqlite3_db_release_memory(sqlite->db.handle); /* a page that was misread is read anew */
+    car_upkeep_rolled_back(sqlite->upkeep);
 }
 
 /* Where only the sync has failed, all of a transaction lies in the file, and a crash would bring it back: something
@@ -199,11 +203,11 @@ static int commit(struct car_rows *rows) {
     int err = add_types(sqlite);
     err = err ? err : car_sqlite_db_stays(&sqlite->db);
     if (!err) {
+        car_upkeep_committing(sqlite->upkeep);
         err = run(sqlite, COMMIT, NULL, "a transaction is not committed");
         if (err) {
             bury(sqlite);
         } else {
-            car_checkpoint_rest(car_upkeep_checkpoints(sqlite->upkeep), &sqlite->db);
             car_upkeep_committed(sqlite->upkeep);
         }
     }
@@ -294,10 +298,10 @@ static int restore(struct restoring *r) {
 }
 
 /* NULL where there is no memory, or no thread. */
-static struct car_pages *open_pages(struct car_reclaim *reclaim, const char *path) {
+static struct car_pages *open_pages(struct car_reclaim *reclaim, const char *path, struct car_search_file *search) {
     void *readers[READERS];
     unsigned n = 0;
-    while (n < READERS && (readers[n] = car_sqlite_reader_open(path))) {
+    while (n < READERS && (readers[n] = car_sqlite_reader_open(path, search))) {
         n++;
     }
     struct car_pages *pages = n == READERS ? car_pages_open(reclaim, &car_sqlite_reader_ops, readers, READERS) : NULL;
@@ -305,15 +309,6 @@ static struct car_pages *open_pages(struct car_reclaim *reclaim, const char *pat
         car_sqlite_reader_ops.free(readers[n - 1]);
     }
     return pages;
-}
-
-static int open_upkeep(struct sqlite *sqlite, struct car_reclaim *reclaim, const struct car_sqlite_config *config) {
-    sqlite->upkeep = car_upkeep_open(reclaim, config, sqlite->db.why, sizeof sqlite->db.why);
-    if (!sqlite->upkeep) {
-        return CAR_ESYS;
-    }
-    car_checkpoints_watch(car_upkeep_checkpoints(sqlite->upkeep), &sqlite->db);
-    return 0;
 }
 
 int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct car_reader *reader,
@@ -335,8 +330,11 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);
     }
     err = err ? err : car_sqlite_keys_open(&sqlite->keys, &sqlite->db);
-    err = err ? err : open_upkeep(sqlite, reclaim, config);
-    struct car_pages *pages = err ? NULL : open_pages(reclaim, config->path);
+    sqlite->upkeep = err ? NULL : car_upkeep_open(feed, reclaim, &sqlite->db, config);
+    if (!err && !sqlite->upkeep) {
+        err = CAR_ESYS;
+    }
+    struct car_pages *pages = err ? NULL : open_pages(reclaim, config->path, car_upkeep_search(sqlite->upkeep));
     struct car_log *log = pages ? car_group_open(feed, reclaim, &sqlite->rows, pages, config->relaxed) : NULL;
     if (!log) {
         if (pages) {
@@ -349,6 +347,7 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
         sqlite_free(&sqlite->rows);
         return err ? err : CAR_ENOMEM;
     }
+    car_upkeep_begin(sqlite->upkeep, log);
     *out = log;
     return 0;
 }

@@ -33,7 +33,8 @@ static const char *const STEPS[CAR_SQLITE_VERSION] = {
     "CREATE TABLE idempotency (tenant INTEGER NOT NULL REFERENCES tenants, key BLOB NOT NULL, body BLOB NOT NULL,"
     " first INTEGER NOT NULL, count INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     " PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
-    "CREATE INDEX idempotency_at ON idempotency (at_ms);",
+    "CREATE INDEX idempotency_at ON idempotency (at_ms);"
+    "CREATE INDEX idempotency_first ON idempotency (tenant, first);",
 };
 
 static int run(sqlite3 *handle, const char *sql) {

@@ -2,20 +2,54 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/sqlite.h"
+
+#include "group.h"
+#include "sqlite_checkpoint.h"
+#include "sqlite_tend.h"
+
+#define NEWS_MAX 4096u
+#define TEND_MS  50 /* what comes in so much time is seen to together */
+#define SWEEP_MS 1000
+
+/* Which tenants have new events: filled by the log's thread, handed to the upkeep's, and handed back. There are two, so
+ * that one can be filled meanwhile. */
+struct news {
+    struct car_note note; /* first */
+    struct car_upkeep *upkeep;
+    bool all; /* more than there is room for */
+    unsigned count;
+    int64_t numbers[NEWS_MAX];
+};
 
 struct car_upkeep {
     struct car_checkpoints checkpoints;
     atomic_bool checkpoint_told; /* the note below is on its way */
     struct car_note checkpoint_note;
+    struct car_search_file search;
+    struct news news[2];
+
+    /* the log's thread */
+    struct car_sqlite_db *committing; /* the connection that commits */
+    struct car_retention retention;
+    struct news *filling, *spare; /* spare: NULL while the other one is handed over */
+    uint64_t inserted;            /* in the transaction that is open */
 
     /* the upkeep's thread */
     struct car_worker *worker;
+    struct car_log *log;
     struct car_sqlite_db db;
-    struct car_note stop;
+    struct car_tending tending;
+    struct news *news_held; /* to be handed back */
+    struct car_task turn;
+    struct car_timer tend_timer, sweep_timer;
+    struct car_note begin, stop;
+    bool stopping;
 };
 
 /* Checkpoints. */
@@ -29,21 +63,151 @@ static void on_checkpoint(struct car_note *note, void *owner) {
     }
 }
 
-struct car_checkpoints *car_upkeep_checkpoints(struct car_upkeep *upkeep) {
-    return &upkeep->checkpoints;
-}
-
-void car_upkeep_committed(struct car_upkeep *upkeep) {
+static void ask_for_checkpoint(struct car_upkeep *upkeep) {
+    car_checkpoint_rest(&upkeep->checkpoints, upkeep->committing);
     if (car_checkpoints_pending(&upkeep->checkpoints) >= CAR_CHECKPOINT_PAGES &&
         !atomic_exchange(&upkeep->checkpoint_told, true)) {
         car_worker_post(car_worker_self(), upkeep->worker, &upkeep->checkpoint_note);
     }
 }
 
+/* News, on the log's thread. */
+
+static void on_news(struct car_note *note, void *owner);
+
+static void send_news(struct car_upkeep *upkeep) {
+    struct news *news = upkeep->filling;
+    if (upkeep->spare && (news->count || news->all)) {
+        upkeep->filling = upkeep->spare;
+        upkeep->spare = NULL;
+        news->note.run = on_news;
+        car_worker_post(car_worker_self(), upkeep->worker, &news->note);
+    }
+}
+
+/* What is not committed yet is told then. */
+static void on_news_back(struct car_note *note, void *owner) {
+    struct news *news = (struct news *)note; /* its first member */
+    struct car_upkeep *upkeep = news->upkeep;
+    (void)owner;
+    news->count = 0;
+    news->all = false;
+    upkeep->spare = news;
+    if (sqlite3_get_autocommit(upkeep->committing->handle)) {
+        send_news(upkeep);
+    }
+}
+
+void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n) {
+    struct news *news = upkeep->filling;
+    upkeep->inserted++;
+    if (news->count && news->numbers[news->count - 1] == n) {
+        return;
+    }
+    if (news->count == NEWS_MAX) {
+        news->all = true;
+    } else {
+        news->numbers[news->count++] = n;
+    }
+}
+
+void car_upkeep_committing(struct car_upkeep *upkeep) {
+    car_retention_step(&upkeep->retention, upkeep->inserted);
+}
+
+void car_upkeep_committed(struct car_upkeep *upkeep) {
+    upkeep->inserted = 0;
+    car_retention_settle(&upkeep->retention, true);
+    ask_for_checkpoint(upkeep);
+    send_news(upkeep);
+}
+
+void car_upkeep_rolled_back(struct car_upkeep *upkeep) {
+    upkeep->inserted = 0;
+    car_retention_settle(&upkeep->retention, false);
+}
+
+/* Tending, on the upkeep's thread. */
+
+static void on_news(struct car_note *note, void *owner) {
+    struct news *news = (struct news *)note; /* its first member */
+    struct car_upkeep *upkeep = news->upkeep;
+    struct car_worker *worker = owner;
+    upkeep->news_held = news;
+    if (!upkeep->stopping && !car_timer_is_set(&upkeep->tend_timer) && !car_task_is_queued(&upkeep->turn)) {
+        car_timer_set(worker->wheel, &upkeep->tend_timer, TEND_MS);
+    }
+}
+
+static void take_news(struct car_upkeep *upkeep) {
+    struct news *news = upkeep->news_held;
+    if (!news) {
+        return;
+    }
+    upkeep->news_held = NULL;
+    for (unsigned i = 0; i < news->count; i++) {
+        car_tending_put(&upkeep->tending, news->numbers[i]);
+    }
+    if (news->all) {
+        car_tending_put_all(&upkeep->tending);
+    }
+    news->note.run = on_news_back;
+    car_worker_post(upkeep->worker, car_group_worker(upkeep->log), &news->note);
+}
+
+static void on_turn(struct car_task *task) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)task - offsetof(struct car_upkeep, turn));
+    if (upkeep->stopping) {
+        return;
+    }
+    take_news(upkeep);
+    if (car_tending_step(&upkeep->tending)) {
+        car_task_yield(&upkeep->worker->tasks, task);
+    }
+}
+
+static void on_tend_timer(struct car_timer *timer) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)timer - offsetof(struct car_upkeep, tend_timer));
+    car_task_defer(&upkeep->worker->tasks, &upkeep->turn);
+}
+
+static void on_sweep_timer(struct car_timer *timer) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)timer - offsetof(struct car_upkeep, sweep_timer));
+    car_tending_sweep(&upkeep->tending);
+    car_task_defer(&upkeep->worker->tasks, &upkeep->turn);
+    car_timer_set(upkeep->worker->wheel, timer, SWEEP_MS);
+}
+
+static void on_begin(struct car_note *note, void *owner) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, begin));
+    struct car_worker *worker = owner;
+    upkeep->tending.reader = worker->reader;
+    car_tending_put_all(&upkeep->tending);
+    car_task_defer(&worker->tasks, &upkeep->turn);
+    if (upkeep->tending.retain_ms) {
+        car_timer_set(worker->wheel, &upkeep->sweep_timer, SWEEP_MS);
+    }
+}
+
 /* Life. */
 
+struct car_search_file *car_upkeep_search(struct car_upkeep *upkeep) {
+    return &upkeep->search;
+}
+
+void car_upkeep_begin(struct car_upkeep *upkeep, struct car_log *log) {
+    upkeep->log = log;
+    upkeep->retention.log = log;
+    car_mailbox_post(&upkeep->worker->mailbox, &upkeep->begin);
+}
+
 static void on_stop(struct car_note *note, void *owner) {
-    (void)note;
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, stop));
+    struct car_worker *worker = owner;
+    upkeep->stopping = true;
+    car_timer_clear(worker->wheel, &upkeep->tend_timer);
+    car_timer_clear(worker->wheel, &upkeep->sweep_timer);
+    car_task_cancel(&worker->tasks, &upkeep->turn);
     car_worker_stop(owner);
 }
 
@@ -51,7 +215,10 @@ static void upkeep_free(struct car_upkeep *upkeep) {
     if (upkeep->worker) {
         car_worker_close(&upkeep->worker);
     }
+    car_tending_close(&upkeep->tending);
+    car_retention_close(&upkeep->retention);
     car_sqlite_db_close(&upkeep->db);
+    free(upkeep->search.path);
     free(upkeep);
 }
 
@@ -70,22 +237,61 @@ static int start(struct car_upkeep *upkeep, struct car_reclaim *reclaim) {
     return err;
 }
 
-struct car_upkeep *car_upkeep_open(struct car_reclaim *reclaim, const struct car_sqlite_config *config, char *why,
-                                   size_t size) {
-    struct car_upkeep *upkeep = calloc(1, sizeof *upkeep);
-    if (!upkeep) {
-        snprintf(why, size, "out of memory");
-        return NULL;
-    }
+static void fill_in(struct car_upkeep *upkeep, struct car_feed *feed, const struct car_sqlite_config *config) {
     car_checkpoints_init(&upkeep->checkpoints);
     upkeep->checkpoint_note.run = on_checkpoint;
+    upkeep->begin.run = on_begin;
     upkeep->stop.run = on_stop;
+    upkeep->turn.run = on_turn;
+    upkeep->tend_timer.fire = on_tend_timer;
+    upkeep->sweep_timer.fire = on_sweep_timer;
+    upkeep->news[0].upkeep = upkeep->news[1].upkeep = upkeep;
+    upkeep->filling = &upkeep->news[0];
+    upkeep->spare = &upkeep->news[1];
+    upkeep->tending = (struct car_tending){.feed = feed,
+                                           .db = &upkeep->db,
+                                           .retention = &upkeep->retention,
+                                           .search_file = &upkeep->search,
+                                           .retain_ms = config->retain_ms,
+                                           .retain_count = config->retain_count};
+}
+
+static int open_parts(struct car_upkeep *upkeep, const struct car_sqlite_config *config, struct car_sqlite_db *db) {
+    size_t size = strlen(config->path) + sizeof "-search";
+    upkeep->search.path = malloc(size);
+    if (!upkeep->search.path) {
+        snprintf(db->why, sizeof db->why, "out of memory");
+        return CAR_ENOMEM;
+    }
+    snprintf(upkeep->search.path, size, "%s-search", config->path);
     int err = car_sqlite_db_open_upkeep(&upkeep->db, config->path);
-    if (err || start(upkeep, reclaim) != 0) {
-        snprintf(why, size, "%s", err ? upkeep->db.why : "no thread for the upkeep");
+    err = err ? err : car_tending_open(&upkeep->tending);
+    if (err) {
+        snprintf(db->why, sizeof db->why, "%s", upkeep->db.why);
+    }
+    return err ? err : car_retention_open(&upkeep->retention, db);
+}
+
+struct car_upkeep *car_upkeep_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_sqlite_db *db,
+                                   const struct car_sqlite_config *config) {
+    struct car_upkeep *upkeep = calloc(1, sizeof *upkeep);
+    if (!upkeep) {
+        snprintf(db->why, sizeof db->why, "out of memory");
+        return NULL;
+    }
+    upkeep->db.lock = -1;
+    upkeep->committing = db;
+    fill_in(upkeep, feed, config);
+    int err = open_parts(upkeep, config, db);
+    if (!err && start(upkeep, reclaim) != 0) {
+        snprintf(db->why, sizeof db->why, "no thread for the upkeep");
+        err = CAR_ENOMEM;
+    }
+    if (err) {
         upkeep_free(upkeep);
         return NULL;
     }
+    car_checkpoints_watch(&upkeep->checkpoints, db);
     return upkeep;
 }
 

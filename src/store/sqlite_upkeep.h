@@ -2,28 +2,42 @@
 #define CARILLON_STORE_SQLITE_UPKEEP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-#include "sqlite_checkpoint.h"
-
+struct car_feed;
+struct car_log;
 struct car_reclaim;
+struct car_search_file;
 struct car_sqlite_config;
+struct car_sqlite_db;
 struct car_upkeep;
 
 /*
- * What a database wants beside its commits, on a thread of its own ("upkeep") with connections of its own: checkpoints.
+ * What a database wants beside its commits, on a thread of its own ("upkeep") with connections of its own: checkpoints
+ * (sqlite_checkpoint.h), the search index and what is to be forgotten (sqlite_tend.h).
  */
 
-/* Starts the thread, which waits to be told. NULL: `why` says why not. */
-struct car_upkeep *car_upkeep_open(struct car_reclaim *reclaim, const struct car_sqlite_config *config, char *why,
-                                   size_t size);
+/* Starts the thread, which waits to be told. `db` is the connection that commits. NULL: db->why says why not. */
+struct car_upkeep *car_upkeep_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_sqlite_db *db,
+                                   const struct car_sqlite_config *config);
 
-/* Of the connection that commits. */
-struct car_checkpoints *car_upkeep_checkpoints(struct car_upkeep *upkeep);
+/* The search index's file, for readers; they are closed before the upkeep is. */
+struct car_search_file *car_upkeep_search(struct car_upkeep *upkeep);
 
-/* A transaction was committed. On the log's thread. */
+/* The log is open: the upkeep begins. */
+void car_upkeep_begin(struct car_upkeep *upkeep, struct car_log *log);
+
+/* The next four on the log's thread. An event of the tenant of that number was inserted. */
+void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n);
+
+/* A transaction is about to be committed: puts something of the upkeep's into it. Never fails: what cannot be done is
+ * not. */
+void car_upkeep_committing(struct car_upkeep *upkeep);
+
 void car_upkeep_committed(struct car_upkeep *upkeep);
+void car_upkeep_rolled_back(struct car_upkeep *upkeep);
 
-/* The log's thread has ended, and the one that commits is still open. Nulls the pointer. */
+/* The log's thread has ended, and the connection that commits is still open. Nulls the pointer. */
 void car_upkeep_close(struct car_upkeep **upkeep);
 
 #endif

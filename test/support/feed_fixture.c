@@ -66,11 +66,16 @@ void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep) {
     must(f->feed.log != NULL, "no memory");
 }
 
-void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed) {
+void feed_open_sqlite_with(struct feed_fixture *f, unsigned workers, uint32_t keep,
+                           const struct car_sqlite_config *config) {
     char why[400];
-    const struct car_sqlite_config config = {.path = path, .relaxed = relaxed};
     open_without_log(f, workers, keep);
-    must(car_log_sqlite(&f->feed, f->reclaim, f->reader, &config, &f->feed.log, why, sizeof why) == 0, why);
+    must(car_log_sqlite(&f->feed, f->reclaim, f->reader, config, &f->feed.log, why, sizeof why) == 0, why);
+}
+
+void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed) {
+    const struct car_sqlite_config config = {.path = path, .relaxed = relaxed};
+    feed_open_sqlite_with(f, workers, keep, &config);
 }
 
 static void stop(struct car_worker *worker, void *arg) {

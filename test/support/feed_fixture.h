@@ -43,6 +43,11 @@ void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep);
 /* With the log in an SQLite database. Only for threads that run (feed_start): the log has one of its own. */
 void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed);
 
+/* The same, with all that can be configured. */
+struct car_sqlite_config;
+void feed_open_sqlite_with(struct feed_fixture *f, unsigned workers, uint32_t keep,
+                           const struct car_sqlite_config *config);
+
 /* The tenant of that name; NULL where there is none. */
 struct car_tenant *feed_tenant_find(struct feed_fixture *f, const char *id);
 

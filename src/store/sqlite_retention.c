@@ -1,0 +1,245 @@
+#include "sqlite_retention.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "carillon/base/clock.h"
+#include "carillon/base/err.h"
+#include "carillon/base/log.h"
+#include "carillon/feed/tenant.h"
+#include "carillon/runtime/worker.h"
+
+#include "group.h"
+#include "sqlite_row.h"
+
+/* Bounds on what one transaction deletes. At least twice what it inserts: so it keeps up with whatever comes. */
+#define ROWS_MAX 256u
+#define STEP_US  3000u
+
+#define REST_US 5000000u
+
+enum statement { SAVE, RELEASE, UNDO, FORGET, DELETE, UNCOUNT, KEYS, STATEMENTS };
+_Static_assert((int)STATEMENTS == (int)CAR_RETENTION_STATEMENTS, "as many as there is room for");
+
+static const char *const SQL[STATEMENTS] = {
+    [SAVE] = "SAVEPOINT retention",
+    [RELEASE] = "RELEASE retention",
+    [UNDO] = "ROLLBACK TO retention",
+    [FORGET] = "UPDATE tenants SET forgotten = ?2 WHERE n = ?1 AND forgotten < ?2",
+    [DELETE] = "DELETE FROM events WHERE tenant = ?1 AND seq = ?2 RETURNING type",
+    [UNCOUNT] = "UPDATE types SET count = count - ?3 WHERE tenant = ?1 AND type = ?2",
+    [KEYS] = "DELETE FROM idempotency WHERE tenant = ?1 AND first < ?2 AND first + count <= ?2",
+};
+
+int car_retention_open(struct car_retention *retention, struct car_sqlite_db *db) {
+    int err = 0;
+    *retention = (struct car_retention){.db = db};
+    retention->tail = &retention->head;
+    for (int i = 0; i < STATEMENTS && !err; i++) {
+        err = car_sqlite_prepare(db, &retention->statements[i], SQL[i]);
+    }
+    return err;
+}
+
+void car_retention_close(struct car_retention *retention) {
+    for (int i = 0; i < STATEMENTS; i++) {
+        (void)sqlite3_finalize(retention->statements[i]);
+        retention->statements[i] = NULL;
+    }
+}
+
+/* The list of those with something to do. */
+
+static bool has_work(struct car_retiring *r) {
+    return atomic_load(&r->forget) > r->forgotten || (r->first <= atomic_load(&r->free_to) && r->first <= r->forgotten);
+}
+
+static void push(struct car_retention *retention, struct car_retiring *r) {
+    r->next = NULL;
+    *retention->tail = r;
+    retention->tail = &r->next;
+}
+
+static struct car_retiring *pop(struct car_retention *retention) {
+    struct car_retiring *r = retention->head;
+    retention->head = r->next;
+    if (!retention->head) {
+        retention->tail = &retention->head;
+    }
+    return r;
+}
+
+static void on_ask(struct car_note *note, void *owner) {
+    struct car_retiring *r = (struct car_retiring *)note; /* its first member */
+    (void)owner;
+    push(r->retention, r);
+    car_group_tend(r->retention->log);
+}
+
+void car_retention_ask(struct car_retiring *r) {
+    if (!atomic_exchange(&r->listed, true)) {
+        r->note.run = on_ask;
+        car_worker_post(car_worker_self(), car_group_worker(r->retention->log), &r->note);
+    }
+}
+
+/* Either it says that it has left the list and then sees what is new, or the upkeep's thread finds that it has. */
+static void put_back(struct car_retention *retention, struct car_retiring *r) {
+    if (has_work(r)) {
+        push(retention, r);
+        return;
+    }
+    atomic_store(&r->listed, false);
+    if (has_work(r) && !atomic_exchange(&r->listed, true)) {
+        push(retention, r);
+    }
+}
+
+/* One step. */
+
+/* A row where there is one. */
+static int run(struct car_retention *retention, enum statement which, struct car_span *column) {
+    sqlite3_stmt *statement = retention->statements[which];
+    int status = sqlite3_step(statement);
+    if (status == SQLITE_ROW && column) {
+        *column = car_sqlite_column(statement, 0);
+        return 0; /* the caller resets it */
+    }
+    int err = status == SQLITE_DONE ? 0 : car_sqlite_failed(retention->db, "nothing is forgotten");
+    (void)sqlite3_reset(statement);
+    return err;
+}
+
+static int uncount(struct car_retention *retention, int64_t n) {
+    sqlite3_stmt *statement = retention->statements[UNCOUNT];
+    int err = 0;
+    for (unsigned i = 0; i < retention->tally_count && !err; i++) {
+        (void)sqlite3_bind_int64(statement, 1, n);
+        (void)sqlite3_bind_text(statement, 2, retention->tallies[i].type, -1, SQLITE_STATIC);
+        (void)sqlite3_bind_int64(statement, 3, retention->tallies[i].count);
+        err = run(retention, UNCOUNT, NULL);
+    }
+    retention->tally_count = 0;
+    return err;
+}
+
+static int tally(struct car_retention *retention, int64_t n, struct car_span type) {
+    for (unsigned i = 0; i < retention->tally_count; i++) {
+        if (car_span_eq(car_span_cstr(retention->tallies[i].type), type)) {
+            retention->tallies[i].count++;
+            return 0;
+        }
+    }
+    int err = retention->tally_count == CAR_RETENTION_TALLIES ? uncount(retention, n) : 0;
+    unsigned at = retention->tally_count++;
+    size_t len = type.len < sizeof retention->tallies[at].type ? type.len : sizeof retention->tallies[at].type - 1;
+    memcpy(retention->tallies[at].type, type.ptr, len);
+    retention->tallies[at].type[len] = '\0';
+    retention->tallies[at].count = 1;
+    return err;
+}
+
+static int delete_row(struct car_retention *retention, struct car_retiring *r) {
+    sqlite3_stmt *statement = retention->statements[DELETE];
+    struct car_span type = {0};
+    (void)sqlite3_bind_int64(statement, 1, r->n);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)r->new_first);
+    int err = run(retention, DELETE, &type);
+    if (!err && type.ptr) {
+        err = tally(retention, r->n, type);
+    }
+    (void)sqlite3_reset(statement);
+    r->new_first++;
+    return err;
+}
+
+static int forget(struct car_retention *retention, struct car_retiring *r) {
+    sqlite3_stmt *statement = retention->statements[FORGET];
+    uint64_t seq = atomic_load(&r->forget);
+    if (seq <= r->forgotten) {
+        return 0;
+    }
+    (void)sqlite3_bind_int64(statement, 1, r->n);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)seq);
+    r->new_forgotten = seq;
+    return run(retention, FORGET, NULL);
+}
+
+/* Deletes rows of one tenant. */
+static int trim(struct car_retention *retention, struct car_retiring *r, uint64_t *left, uint64_t deadline_us) {
+    uint64_t end = atomic_load(&r->free_to);
+    uint64_t first = r->new_first;
+    int err = 0;
+    end = end < r->new_forgotten ? end : r->new_forgotten;
+    while (!err && r->new_first <= end && *left && car_clock_mono_us() < deadline_us) {
+        err = delete_row(retention, r);
+        --*left;
+    }
+    err = err ? err : uncount(retention, r->n);
+    if (!err && r->new_first > first) {
+        (void)sqlite3_bind_int64(retention->statements[KEYS], 1, r->n);
+        (void)sqlite3_bind_int64(retention->statements[KEYS], 2, (sqlite3_int64)r->new_first);
+        err = run(retention, KEYS, NULL);
+    }
+    return err;
+}
+
+static int step(struct car_retention *retention, uint64_t inserted) {
+    uint64_t deadline = car_clock_mono_us() + STEP_US;
+    uint64_t left = 2 * inserted > ROWS_MAX ? 2 * inserted : ROWS_MAX;
+    int err = run(retention, SAVE, NULL);
+    for (unsigned i = 0; i < retention->touched_count && !err; i++) {
+        err = forget(retention, retention->touched[i]);
+    }
+    for (unsigned i = 0; i < retention->touched_count && !err; i++) {
+        err = trim(retention, retention->touched[i], &left, deadline);
+    }
+    return err ? err : run(retention, RELEASE, NULL);
+}
+
+static void start_over(struct car_retention *retention) {
+    for (unsigned i = 0; i < retention->touched_count; i++) {
+        struct car_retiring *r = retention->touched[i];
+        r->new_forgotten = r->forgotten;
+        r->new_first = r->first;
+    }
+    retention->tally_count = 0;
+}
+
+void car_retention_step(struct car_retention *retention, uint64_t inserted) {
+    if (!retention->head || car_clock_mono_us() < retention->resting_until_us) {
+        return;
+    }
+    while (retention->head && retention->touched_count < CAR_RETENTION_AT_ONCE) {
+        retention->touched[retention->touched_count++] = pop(retention);
+    }
+    start_over(retention);
+    if (step(retention, inserted) != 0) {
+        car_log_error("store: %s", retention->db->why);
+        if (!sqlite3_get_autocommit(retention->db->handle)) { /* some errors have rolled back already, all of it */
+            (void)run(retention, UNDO, NULL);
+            (void)run(retention, RELEASE, NULL);
+        }
+        start_over(retention);
+        retention->resting_until_us = car_clock_mono_us() + REST_US;
+    }
+}
+
+void car_retention_settle(struct car_retention *retention, bool committed) {
+    if (!committed) {
+        start_over(retention);
+    }
+    for (unsigned i = 0; i < retention->touched_count; i++) {
+        struct car_retiring *r = retention->touched[i];
+        r->first = r->new_first;
+        if (r->new_forgotten > r->forgotten) {
+            r->forgotten = r->new_forgotten;
+            car_tenant_forget(r->tenant, r->forgotten);
+        }
+        put_back(retention, r);
+    }
+    retention->touched_count = 0;
+    if (retention->head && car_clock_mono_us() >= retention->resting_until_us) {
+        car_group_tend(retention->log);
+    }
+}
