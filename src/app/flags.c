@@ -91,6 +91,11 @@ static const struct car_option ROWS[] = {
     {.group = "Events", .name = "buffer-size", .arg = "N", .kind = CAR_OPTION_INT, FIELD(buffer_size),
      .def = "500", RANGE(1, 1000000), ALIASES({"NB_BACKEND_EVENTS_BUFFER_SIZE", false}),
      .help = "events kept in memory for each tenant"},
+    {.group = "Events", .name = "retention", .arg = "AGE/COUNT", .kind = CAR_OPTION_STRING, FIELD(retention),
+     .def_note = "unlimited", .check = car_flags_check_retention,
+     .allowed = "AGE/COUNT, such as 24h/1000, 24h/ or /1000; AGE from 1s, COUNT from 1",
+     .help = "what is kept of each tenant: events younger than AGE, and the newest COUNT; either may be left out. AGE "
+             "counts in a database only"},
     {.group = "Events", .name = "max-message-chars", .arg = "N", .kind = CAR_OPTION_INT, FIELD(max_message_chars),
      .def = "2048", RANGE(1, 1000000),
      .help = "the longest message, in Unicode characters"},
@@ -207,6 +212,9 @@ static int settle(struct car_config *config, struct car_buf *error) {
     }
     if (config->threads == 0) {
         config->threads = count_processors();
+    }
+    if (config->retention) {
+        car_flags_read_retention(config->retention, &config->retention_ms, &config->retention_count);
     }
     return 0;
 }

@@ -1,6 +1,8 @@
 #ifndef CARILLON_APP_FLAGS_CHECK_H
 #define CARILLON_APP_FLAGS_CHECK_H
 
+#include <stdint.h>
+
 /*
  * What the flags' texts have to look like (car_option_check_fn): NULL where `value` is good, else what is wrong with
  * it. Some rewrite it into its canonical form, which is never longer.
@@ -23,5 +25,11 @@ const char *car_flags_check_namespace(char *value);
 
 /* A store's URI that this version has: "memory:". */
 const char *car_flags_check_store(char *value);
+
+/* How long and how many events are kept: "AGE/COUNT", a duration and a number, either of which may be left out. */
+const char *car_flags_check_retention(char *value);
+
+/* What such a text says; 0 for what is left out. */
+void car_flags_read_retention(const char *value, uint64_t *ms, uint64_t *count);
 
 #endif

@@ -151,11 +151,16 @@ static int open_log(struct server *server) {
     const struct car_config *config = server->config;
     char why[400] = "";
     if (strncmp(config->store, SQLITE, strlen(SQLITE)) != 0) {
+        if (config->retention_ms) {
+            car_log_warn("--retention: events in memory are forgotten by their number only");
+        }
         server->feed.log = car_log_memory(&server->feed);
         return server->feed.log ? 0 : CAR_ENOMEM;
     }
     const struct car_sqlite_config sqlite = {.path = config->store + strlen(SQLITE),
-                                             .relaxed = config->durability == CAR_DURABILITY_RELAXED};
+                                             .relaxed = config->durability == CAR_DURABILITY_RELAXED,
+                                             .retain_ms = config->retention_ms,
+                                             .retain_count = config->retention_count};
     int err =
         car_log_sqlite(&server->feed, server->reclaim, server->reader, &sqlite, &server->feed.log, why, sizeof why);
     if (err) {
@@ -170,6 +175,9 @@ static int open_feed(struct server *server) {
     server->reader = server->reclaim ? car_reader_open(server->reclaim) : NULL;
     server->feed.registry = car_registry_new(server->config->max_tenants);
     server->feed.keep = server->config->buffer_size;
+    if (server->config->retention_count && server->config->retention_count < server->feed.keep) {
+        server->feed.keep = (uint32_t)server->config->retention_count;
+    }
     car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
     server->feed.named_head = car_buf_view(&server->named_head);
     if (server->named_head.failed || !server->reader || !server->feed.registry) {

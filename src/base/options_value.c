@@ -146,6 +146,10 @@ static const char *read_duration(struct car_span value, bool bare_ms, uint64_t *
     return NULL;
 }
 
+int car_option_read_duration(struct car_span text, uint64_t *ms) {
+    return read_duration(text, false, ms) ? CAR_EINVAL : 0;
+}
+
 static bool is_negative(struct car_span value) {
     return value.len > 1 && value.ptr[0] == '-' && count_digits(skip(value, 1)) > 0;
 }

@@ -6,7 +6,7 @@
 
 /* What of a long WAL the log's thread brings over by itself; and the length from which on it waits for that. */
 #define REST (2 * CAR_CHECKPOINT_PAGES)
-#define FAR  (4 * CAR_CHECKPOINT_HIGH)
+#define FAR  (2 * CAR_CHECKPOINT_HIGH)
 
 void car_checkpoints_init(struct car_checkpoints *checkpoints) {
     *checkpoints = (struct car_checkpoints){.running = PTHREAD_MUTEX_INITIALIZER};

@@ -29,7 +29,7 @@ struct car_checkpoints {
 
 /* How much of a WAL is worth a checkpoint, in pages; and how much of one is too much. */
 #define CAR_CHECKPOINT_PAGES 1000u
-#define CAR_CHECKPOINT_HIGH  16384u
+#define CAR_CHECKPOINT_HIGH  8192u
 
 void car_checkpoints_init(struct car_checkpoints *checkpoints);
 

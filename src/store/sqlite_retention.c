@@ -12,13 +12,20 @@
 #include "group.h"
 #include "sqlite_row.h"
 
-/* Bounds on what one transaction deletes. At least twice what it inserts: so it keeps up with whatever comes. */
-#define ROWS_MAX 256u
-#define STEP_US  3000u
+/* Bounds on what one transaction deletes, and for how long. The more it inserts, the more: so it keeps up with whatever
+ * comes. */
+#define ROWS_MAX     256u
+#define ROWS_FOR_ONE 2u
+#define STEP_US      3000u
+#define US_FOR_ONE   50u
+
+/* How many rows one statement deletes, and how long it is to take: large events take their time. */
+#define CHUNK_MAX 64u
+#define CHUNK_US  1000u
 
 #define REST_US 5000000u
 
-enum statement { SAVE, RELEASE, UNDO, FORGET, DELETE, UNCOUNT, KEYS, STATEMENTS };
+enum statement { SAVE, RELEASE, UNDO, FORGET, TYPES, DELETE, UNCOUNT, KEYS, STATEMENTS };
 _Static_assert((int)STATEMENTS == (int)CAR_RETENTION_STATEMENTS, "as many as there is room for");
 
 static const char *const SQL[STATEMENTS] = {
@@ -26,7 +33,8 @@ static const char *const SQL[STATEMENTS] = {
     [RELEASE] = "RELEASE retention",
     [UNDO] = "ROLLBACK TO retention",
     [FORGET] = "UPDATE tenants SET forgotten = ?2 WHERE n = ?1 AND forgotten < ?2",
-    [DELETE] = "DELETE FROM events WHERE tenant = ?1 AND seq = ?2 RETURNING type",
+    [TYPES] = "SELECT type FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3",
+    [DELETE] = "DELETE FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3",
     [UNCOUNT] = "UPDATE types SET count = count - ?3 WHERE tenant = ?1 AND type = ?2",
     [KEYS] = "DELETE FROM idempotency WHERE tenant = ?1 AND first < ?2 AND first + count <= ?2",
 };
@@ -35,6 +43,7 @@ int car_retention_open(struct car_retention *retention, struct car_sqlite_db *db
     int err = 0;
     *retention = (struct car_retention){.db = db};
     retention->tail = &retention->head;
+    retention->chunk = 1;
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(db, &retention->statements[i], SQL[i]);
     }
@@ -97,15 +106,9 @@ static void put_back(struct car_retention *retention, struct car_retiring *r) {
 
 /* One step. */
 
-/* A row where there is one. */
-static int run(struct car_retention *retention, enum statement which, struct car_span *column) {
+static int run(struct car_retention *retention, enum statement which) {
     sqlite3_stmt *statement = retention->statements[which];
-    int status = sqlite3_step(statement);
-    if (status == SQLITE_ROW && column) {
-        *column = car_sqlite_column(statement, 0);
-        return 0; /* the caller resets it */
-    }
-    int err = status == SQLITE_DONE ? 0 : car_sqlite_failed(retention->db, "nothing is forgotten");
+    int err = sqlite3_step(statement) == SQLITE_DONE ? 0 : car_sqlite_failed(retention->db, "nothing is forgotten");
     (void)sqlite3_reset(statement);
     return err;
 }
@@ -117,7 +120,7 @@ static int uncount(struct car_retention *retention, int64_t n) {
         (void)sqlite3_bind_int64(statement, 1, n);
         (void)sqlite3_bind_text(statement, 2, retention->tallies[i].type, -1, SQLITE_STATIC);
         (void)sqlite3_bind_int64(statement, 3, retention->tallies[i].count);
-        err = run(retention, UNCOUNT, NULL);
+        err = run(retention, UNCOUNT);
     }
     retention->tally_count = 0;
     return err;
@@ -139,17 +142,41 @@ static int tally(struct car_retention *retention, int64_t n, struct car_span typ
     return err;
 }
 
-static int delete_row(struct car_retention *retention, struct car_retiring *r) {
-    sqlite3_stmt *statement = retention->statements[DELETE];
-    struct car_span type = {0};
+static int tally_chunk(struct car_retention *retention, struct car_retiring *r, uint64_t last) {
+    sqlite3_stmt *statement = retention->statements[TYPES];
+    int err = 0;
+    int status = SQLITE_ROW;
     (void)sqlite3_bind_int64(statement, 1, r->n);
     (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)r->new_first);
-    int err = run(retention, DELETE, &type);
-    if (!err && type.ptr) {
-        err = tally(retention, r->n, type);
+    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)last);
+    while (!err && (status = sqlite3_step(statement)) == SQLITE_ROW) {
+        err = tally(retention, r->n, car_sqlite_column(statement, 0));
+    }
+    if (!err && status != SQLITE_DONE) {
+        err = car_sqlite_failed(retention->db, "nothing is forgotten");
     }
     (void)sqlite3_reset(statement);
-    r->new_first++;
+    return err;
+}
+
+/* Deletes the rows up to `end`, or as many of them as one statement may. */
+static int delete_chunk(struct car_retention *retention, struct car_retiring *r, uint64_t end) {
+    sqlite3_stmt *statement = retention->statements[DELETE];
+    uint64_t last = r->new_first + retention->chunk - 1;
+    uint64_t start = car_clock_mono_us();
+    last = last < end ? last : end;
+    int err = tally_chunk(retention, r, last);
+    (void)sqlite3_bind_int64(statement, 1, r->n);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)r->new_first);
+    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)last);
+    err = err ? err : run(retention, DELETE);
+    r->new_first = last + 1;
+    uint64_t took = car_clock_mono_us() - start;
+    if (took > CHUNK_US) {
+        retention->chunk = retention->chunk > 1 ? retention->chunk / 2 : 1;
+    } else if (took < CHUNK_US / 2) {
+        retention->chunk = retention->chunk < CHUNK_MAX ? retention->chunk * 2 : CHUNK_MAX;
+    }
     return err;
 }
 
@@ -162,7 +189,7 @@ static int forget(struct car_retention *retention, struct car_retiring *r) {
     (void)sqlite3_bind_int64(statement, 1, r->n);
     (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)seq);
     r->new_forgotten = seq;
-    return run(retention, FORGET, NULL);
+    return run(retention, FORGET);
 }
 
 /* Deletes rows of one tenant. */
@@ -172,29 +199,30 @@ static int trim(struct car_retention *retention, struct car_retiring *r, uint64_
     int err = 0;
     end = end < r->new_forgotten ? end : r->new_forgotten;
     while (!err && r->new_first <= end && *left && car_clock_mono_us() < deadline_us) {
-        err = delete_row(retention, r);
-        --*left;
+        uint64_t before = r->new_first;
+        err = delete_chunk(retention, r, end < before + *left - 1 ? end : before + *left - 1);
+        *left -= r->new_first - before;
     }
     err = err ? err : uncount(retention, r->n);
     if (!err && r->new_first > first) {
         (void)sqlite3_bind_int64(retention->statements[KEYS], 1, r->n);
         (void)sqlite3_bind_int64(retention->statements[KEYS], 2, (sqlite3_int64)r->new_first);
-        err = run(retention, KEYS, NULL);
+        err = run(retention, KEYS);
     }
     return err;
 }
 
 static int step(struct car_retention *retention, uint64_t inserted) {
-    uint64_t deadline = car_clock_mono_us() + STEP_US;
-    uint64_t left = 2 * inserted > ROWS_MAX ? 2 * inserted : ROWS_MAX;
-    int err = run(retention, SAVE, NULL);
+    uint64_t deadline = car_clock_mono_us() + STEP_US + inserted * US_FOR_ONE;
+    uint64_t left = ROWS_MAX + inserted * ROWS_FOR_ONE;
+    int err = run(retention, SAVE);
     for (unsigned i = 0; i < retention->touched_count && !err; i++) {
         err = forget(retention, retention->touched[i]);
     }
     for (unsigned i = 0; i < retention->touched_count && !err; i++) {
         err = trim(retention, retention->touched[i], &left, deadline);
     }
-    return err ? err : run(retention, RELEASE, NULL);
+    return err ? err : run(retention, RELEASE);
 }
 
 static void start_over(struct car_retention *retention) {
@@ -217,8 +245,8 @@ void car_retention_step(struct car_retention *retention, uint64_t inserted) {
     if (step(retention, inserted) != 0) {
         car_log_error("store: %s", retention->db->why);
         if (!sqlite3_get_autocommit(retention->db->handle)) { /* some errors have rolled back already, all of it */
-            (void)run(retention, UNDO, NULL);
-            (void)run(retention, RELEASE, NULL);
+            (void)run(retention, UNDO);
+            (void)run(retention, RELEASE);
         }
         start_over(retention);
         retention->resting_until_us = car_clock_mono_us() + REST_US;

@@ -40,7 +40,7 @@ struct car_retiring {
     uint64_t new_forgotten, new_first; /* in the transaction that is open */
 };
 
-enum { CAR_RETENTION_STATEMENTS = 7, CAR_RETENTION_AT_ONCE = 64, CAR_RETENTION_TALLIES = 16 };
+enum { CAR_RETENTION_STATEMENTS = 8, CAR_RETENTION_AT_ONCE = 64, CAR_RETENTION_TALLIES = 16 };
 
 struct car_retention {
     /* never change once it is open */
@@ -57,6 +57,7 @@ struct car_retention {
         int64_t count;
     } tallies[CAR_RETENTION_TALLIES]; /* deleted, and not yet taken off the tenant's `types` */
     unsigned tally_count;
+    unsigned chunk;            /* how many rows one statement deletes */
     uint64_t resting_until_us; /* after a failure */
 };
 

@@ -17,13 +17,16 @@
 
 enum statement { BEGIN, COMMIT, ROLLBACK, PLACE, MOVE, ADD, REMOVE, STATEMENTS };
 
+static const char PUT_PLACE[] =
+    "INSERT INTO places (n, low, high, id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (n) DO UPDATE"
+    " SET low = excluded.low, high = excluded.high, id = ifnull(excluded.id, id)";
+
 static const char *const SQL[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
     [PLACE] = "SELECT low, high FROM places WHERE n = ?1",
-    [MOVE] = "INSERT INTO places (n, low, high, id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (n) DO UPDATE"
-             " SET low = excluded.low, high = excluded.high, id = ifnull(excluded.id, id)",
+    [MOVE] = PUT_PLACE,
     [ADD] = "INSERT INTO search (rowid, words) VALUES (?1, ?2)",
     [REMOVE] = "INSERT INTO search (search, rowid, words) VALUES ('delete', ?1, ?2)",
 };

@@ -24,10 +24,13 @@
 
 enum statement { TENANT, TENANTS, EVENTS, TIMES, FIRST, AT, STATEMENTS };
 
+static const char ROWS[] =
+    "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
+
 static const char *const SQL[STATEMENTS] = {
     [TENANT] = "SELECT id, newest, forgotten FROM tenants WHERE n = ?1",
     [TENANTS] = "SELECT n FROM tenants WHERE n > ?1 ORDER BY n LIMIT 256",
-    [EVENTS] = "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+    [EVENTS] = ROWS,
     [TIMES] = "SELECT seq, wall_ms FROM events WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT 1024",
     [FIRST] = "SELECT seq FROM events WHERE tenant = ?1 ORDER BY seq LIMIT 1",
     [AT] = "SELECT wall_ms FROM events WHERE tenant = ?1 AND seq = ?2",

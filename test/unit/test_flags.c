@@ -396,12 +396,35 @@ static void test_help(void) {
     CU_ASSERT(lines > 60);
 }
 
+static void test_retention(void) {
+    CU_ASSERT_EQUAL_FATAL(load(NO_ARGS, NULL), 0);
+    CU_ASSERT_PTR_NULL(config.retention);
+    CU_ASSERT_EQUAL(config.retention_ms, 0);
+    CU_ASSERT_EQUAL(config.retention_count, 0);
+    CU_ASSERT_EQUAL_FATAL(load(ARGS("--retention", "24h/1000"), NULL), 0);
+    CU_ASSERT_EQUAL(config.retention_ms, 86400000);
+    CU_ASSERT_EQUAL(config.retention_count, 1000);
+    CU_ASSERT_EQUAL_FATAL(load(ARGS("--retention", "90/"), NULL), 0);
+    CU_ASSERT_EQUAL(config.retention_ms, 90000);
+    CU_ASSERT_EQUAL(config.retention_count, 0);
+    CU_ASSERT_EQUAL_FATAL(load(NO_ARGS, ENV("CARILLON_RETENTION=/1")), 0);
+    CU_ASSERT_EQUAL(config.retention_ms, 0);
+    CU_ASSERT_EQUAL(config.retention_count, 1);
+    refuses(ARGS("--retention", "/"), NULL, "--retention: '/' is no retention; allowed: ");
+    refuses(ARGS("--retention", "24h"), NULL, "--retention: '24h' is no retention");
+    refuses(ARGS("--retention", "7d/"), NULL, "--retention: '7d/' has no duration before the slash");
+    refuses(ARGS("--retention", "1h/x"), NULL, "--retention: '1h/x' has no number behind the slash");
+    refuses(ARGS("--retention", "1h/0"), NULL, "--retention: '1h/0' is out of range");
+    refuses(ARGS("--retention", "10ms/"), NULL, "--retention: '10ms/' is out of range");
+    refuses(ARGS("--retention", "1h/99999999999999999999999"), NULL, "--retention: ");
+}
+
 static const struct car_test TESTS[] = {
     {"defaults", test_defaults}, {"every flag", test_every_flag}, {"seeds' variables", test_seeds_variables},
     {"auth", test_auth},         {"hosts", test_hosts},           {"tenants", test_tenants},
     {"origins", test_origins},   {"stores", test_stores},         {"ranges", test_ranges},
     {"file", test_file},         {"actions", test_actions},       {"printing", test_printing},
-    {"help", test_help},
+    {"help", test_help},         {"retention", test_retention},
 };
 
 int main(void) {

@@ -44,6 +44,9 @@ struct car_config {
     char *store; /* "memory:", "sqlite:" and a path */
     enum car_durability durability;
     uint32_t buffer_size;       /* events kept in memory for each tenant, at least 1 */
+    char *retention;            /* as it was written; NULL where there is none */
+    uint64_t retention_ms;      /* of each tenant no older events are kept; 0: however old */
+    uint64_t retention_count;   /* and no more than these; 0: however many */
     uint32_t max_message_chars; /* characters (code points), at least 1 */
     size_t max_body_bytes;      /* at least 1 */
 

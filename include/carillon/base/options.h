@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/base/span.h"
 
 /*
  * Settings described by a table: each row is a flag, its environment twin, its key in the YAML file, its default, its
@@ -55,6 +56,9 @@ struct car_option_alias {
  * is good, else what is wrong, to follow the value in a sentence: "is not a tenant id".
  */
 typedef const char *car_option_check_fn(char *value);
+
+/* A duration as a DURATION takes it, in milliseconds; UINT64_MAX where it is longer. CAR_EINVAL where it is none. */
+int car_option_read_duration(struct car_span text, uint64_t *ms);
 
 struct car_option {
     const char *name;  /* as in --name, and the key of the file */
