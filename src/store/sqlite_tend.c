@@ -289,7 +289,7 @@ static int index_range(struct car_tending *tending, struct car_tended *t, uint64
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)last);
     while (!err && read && *seq < last && has_time(tending)) {
         struct car_event_row row;
-        read = sqlite3_step(statement) == SQLITE_ROW && car_sqlite_row(statement, &row) == 0;
+        read = sqlite3_step(statement) == SQLITE_ROW && car_sqlite_row(statement, car_tenant_id(t->tenant), &row) == 0;
         struct car_event *event = read ? car_event_restore(t->tenant, &row) : NULL;
         read = event != NULL;
         if (read) {

@@ -373,6 +373,7 @@ static void test_database(void) {
                                  .database = path,
                                  .relaxed = i == 1});
         CU_ASSERT_EQUAL(unlink(path), 0);
+        feed_unlink_search(path);
     }
     CU_ASSERT_EQUAL(rmdir(folder), 0);
 }

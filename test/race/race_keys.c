@@ -225,6 +225,7 @@ static void test_database(void) {
         snprintf(path, sizeof path, "%s/%u.db", folder, i);
         run(path, i == 1);
         CU_ASSERT_EQUAL(unlink(path), 0);
+        feed_unlink_search(path);
     }
     CU_ASSERT_EQUAL(rmdir(folder), 0);
 }

@@ -78,6 +78,12 @@ void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, c
     feed_open_sqlite_with(f, workers, keep, &config);
 }
 
+void feed_unlink_search(const char *path) {
+    char search[200];
+    snprintf(search, sizeof search, "%s-search", path);
+    (void)unlink(search);
+}
+
 static void stop(struct car_worker *worker, void *arg) {
     (void)arg;
     car_worker_stop(worker);

@@ -57,6 +57,9 @@ void feed_wait_answers(struct feed_fixture *f, unsigned long count);
 /* Ends the threads, where there are any. All sessions have left. */
 void feed_close(struct feed_fixture *f);
 
+/* The search index beside a database that was there is deleted. */
+void feed_unlink_search(const char *path);
+
 /* A new tenant. */
 struct car_tenant *feed_tenant(struct feed_fixture *f, const char *id);
 

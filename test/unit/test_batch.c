@@ -194,6 +194,7 @@ static void test_logs(void) {
                             accepted);
             feed_close(&f);
             CU_ASSERT_EQUAL(unlink(path), 0);
+            feed_unlink_search(path);
         }
     }
     CU_ASSERT_EQUAL(rmdir(folder), 0);

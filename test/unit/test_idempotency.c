@@ -411,6 +411,7 @@ int main(void) {
     while (files > 0) {
         snprintf(path, sizeof path, "%s/%u.db", folder, --files);
         (void)unlink(path);
+        feed_unlink_search(path);
     }
     (void)rmdir(folder);
     return code;

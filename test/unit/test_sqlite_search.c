@@ -315,7 +315,7 @@ static void spoil_table(const char *file) {
 /* The database was copied back from a backup, and went on otherwise. */
 static void spoil_history(const char *file) {
     (void)file;
-    change(path, "UPDATE events SET id = randomblob(16) WHERE seq = 100");
+    change(path, "UPDATE events SET id = randomblob(16), sum = -1 WHERE seq = 100");
 }
 
 /* Such an index is thrown away and made anew, and what is found is right. */
@@ -364,7 +364,7 @@ static void test_blocks(void) {
     unsigned t = newest[0] ? 0 : newest[1] ? 1 : 2;
     change(path, "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 140000)"
                  " INSERT INTO events SELECT 1, i, randomblob(16), 0, 'm',"
-                 " ',\"message\":\"' || iif(i % 7, 'other', 'seventh') || ' n' || i || '\"' FROM n;"
+                 " ',\"message\":\"' || iif(i % 7, 'other', 'seventh') || ' n' || i || '\"', -1 FROM n;"
                  "UPDATE tenants SET newest = 140000");
     newest[t] = 140000;
     reopen();
