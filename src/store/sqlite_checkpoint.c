@@ -47,7 +47,11 @@ static int run(struct car_checkpoints *checkpoints, struct car_sqlite_db *db) {
     if (car_checkpoints_pending(checkpoints) == 0) {
         return 0;
     }
-    if (sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &brought) != SQLITE_OK) {
+    int status = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &brought);
+    if ((status & 0xff) == SQLITE_BUSY) {
+        return 0; /* it has met a commit that is just being made known: after the next one */
+    }
+    if (status != SQLITE_OK) {
         return car_sqlite_failed(db, "the WAL does not go to the database");
     }
     /* Still the generation that was written: there was something left of it. */
