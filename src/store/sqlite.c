@@ -11,6 +11,7 @@
 #include "carillon/feed/tenant.h"
 
 #include "group.h"
+#include "numbered.h"
 #include "sqlite_db.h"
 #include "sqlite_keys.h"
 #include "sqlite_reader.h"
@@ -23,8 +24,8 @@
 
 enum statement { BEGIN, TENANT, INSERT, TYPE, LOOK, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
-static const char PUT_TENANT[] = "INSERT INTO tenants (id, created_ms, newest, sum) VALUES (?1, ?2, ?3, ?4)"
-                                 " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest RETURNING n";
+static const char PUT_TENANT[] = "INSERT INTO tenants (n, id, created_ms, newest, sum) VALUES (?1, ?2, ?3, ?4, ?5)"
+                                 " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
 static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
@@ -55,7 +56,8 @@ struct sqlite {
     struct car_rows rows; /* first */
     struct car_sqlite_db db;
     struct car_upkeep *upkeep; /* NULL only while opening */
-    int64_t n;                 /* the number of the tenant that is being inserted */
+    struct car_numbered numbered;
+    int64_t n; /* the number of the tenant that is being inserted */
     sqlite3_stmt *statements[STATEMENTS];
     struct car_sqlite_keys keys;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
@@ -71,14 +73,10 @@ static struct sqlite *of_rows(struct car_rows *rows) {
 
 /* Storing. */
 
-/* Runs a statement to its end; *number, unless NULL, gets the first column of its row. */
-static int run(struct sqlite *sqlite, enum statement which, int64_t *number, const char *what) {
+static int run(struct sqlite *sqlite, enum statement which, const char *what) {
     sqlite3_stmt *statement = sqlite->statements[which];
-    int status = sqlite3_step(statement);
-    if (status == SQLITE_ROW) {
-        if (number) {
-            *number = sqlite3_column_int64(statement, 0);
-        }
+    int status = SQLITE_ROW;
+    while (status == SQLITE_ROW) {
         status = sqlite3_step(statement);
     }
     int err = status == SQLITE_DONE ? 0 : car_sqlite_failed(&sqlite->db, what);
@@ -88,7 +86,7 @@ static int run(struct sqlite *sqlite, enum statement which, int64_t *number, con
 
 static int begin(struct car_rows *rows) {
     of_rows(rows)->tally_count = 0;
-    return run(of_rows(rows), BEGIN, NULL, "no transaction begins");
+    return run(of_rows(rows), BEGIN, "no transaction begins");
 }
 
 static int bind_text(sqlite3_stmt *statement, int at, struct car_span text) {
@@ -101,7 +99,7 @@ static int add_types(struct sqlite *sqlite) {
     for (unsigned i = 0; i < sqlite->tally_count && !err; i++) {
         (void)bind_text(statement, 2, sqlite->tallies[i].type);
         (void)sqlite3_bind_int64(statement, 3, sqlite->tallies[i].count);
-        err = run(sqlite, TYPE, NULL, "types are not counted");
+        err = run(sqlite, TYPE, "types are not counted");
     }
     sqlite->tally_count = 0;
     return err;
@@ -122,21 +120,25 @@ static int count_type(struct sqlite *sqlite, struct car_span type) {
 static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64_t newest) {
     struct sqlite *sqlite = of_rows(rows);
     sqlite3_stmt *statement = sqlite->statements[TENANT];
-    int64_t n = 0;
     struct car_span id = car_tenant_id(tenant);
+    uint32_t at;
     int err = add_types(sqlite);
+    err = err ? err : car_numbered_get(&sqlite->numbered, tenant, &at);
+    if (err) {
+        return err;
+    }
     memcpy(sqlite->id, id.ptr, id.len);
     sqlite->id_len = id.len;
     sqlite->newest = newest;
-    (void)bind_text(statement, 1, id);
-    (void)sqlite3_bind_int64(statement, 2, car_tenant_created_ms(tenant));
-    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)newest);
-    (void)sqlite3_bind_int64(statement, 4, car_sqlite_name_sum(id));
-    err = err ? err : run(sqlite, TENANT, &n, "a tenant is not stored");
-    sqlite->n = n;
-    (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, n);
-    (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, n);
-    return err;
+    sqlite->n = sqlite->numbered.items[at].n;
+    (void)sqlite3_bind_int64(statement, 1, sqlite->n);
+    (void)bind_text(statement, 2, id);
+    (void)sqlite3_bind_int64(statement, 3, car_tenant_created_ms(tenant));
+    (void)sqlite3_bind_int64(statement, 4, (sqlite3_int64)newest);
+    (void)sqlite3_bind_int64(statement, 5, car_sqlite_name_sum(id));
+    (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, sqlite->n);
+    (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, sqlite->n);
+    return run(sqlite, TENANT, "a tenant is not stored");
 }
 
 static int insert(struct car_rows *rows, const struct car_event *event) {
@@ -150,7 +152,7 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     (void)bind_text(statement, 5, row.type);
     (void)bind_text(statement, 6, row.content);
     (void)sqlite3_bind_int64(statement, 7, car_sqlite_sum(car_tenant_id(event->tenant), &row));
-    int err = run(sqlite, INSERT, NULL, "an event is not stored");
+    int err = run(sqlite, INSERT, "an event is not stored");
     car_upkeep_wrote(sqlite->upkeep, sqlite->n);
     return err ? err : count_type(sqlite, row.type);
 }
@@ -172,14 +174,14 @@ static int probe(struct car_rows *rows) {
     sqlite3_stmt *look = sqlite->statements[LOOK];
     (void)bind_text(look, 1, car_span_of(sqlite->id, sqlite->id_len));
     (void)sqlite3_bind_int64(look, 2, (sqlite3_int64)sqlite->newest);
-    int err = run(sqlite, LOOK, NULL, "the store cannot be read");
-    return err ? err : run(sqlite, PROBE, NULL, "the store takes nothing");
+    int err = run(sqlite, LOOK, "the store cannot be read");
+    return err ? err : run(sqlite, PROBE, "the store takes nothing");
 }
 
 static void rollback(struct car_rows *rows) {
     struct sqlite *sqlite = of_rows(rows);
     if (!sqlite3_get_autocommit(sqlite->db.handle)) { /* some errors have rolled back already */
-        (void)run(sqlite, ROLLBACK, NULL, "a transaction is not rolled back");
+        (void)run(sqlite, ROLLBACK, "a transaction is not rolled back");
     }
     (void)sqlite3_db_release_memory(sqlite->db.handle); /* a page that was misread is read anew */
     car_upkeep_rolled_back(sqlite->upkeep);
@@ -191,8 +193,7 @@ static void bury(struct sqlite *sqlite) {
     char why[sizeof sqlite->db.why];
     memcpy(why, sqlite->db.why, sizeof why);
     rollback(&sqlite->rows);
-    if (begin(&sqlite->rows) == 0 &&
-        (probe(&sqlite->rows) != 0 || run(sqlite, COMMIT, NULL, "nothing is committed") != 0)) {
+    if (begin(&sqlite->rows) == 0 && (probe(&sqlite->rows) != 0 || run(sqlite, COMMIT, "nothing is committed") != 0)) {
         rollback(&sqlite->rows);
     }
     memcpy(sqlite->db.why, why, sizeof why);
@@ -204,7 +205,7 @@ static int commit(struct car_rows *rows) {
     err = err ? err : car_sqlite_db_stays(&sqlite->db);
     if (!err) {
         car_upkeep_committing(sqlite->upkeep);
-        err = run(sqlite, COMMIT, NULL, "a transaction is not committed");
+        err = run(sqlite, COMMIT, "a transaction is not committed");
         if (err) {
             bury(sqlite);
         } else {
@@ -219,6 +220,7 @@ static void sqlite_free(struct car_rows *rows) {
     for (int i = 0; i < STATEMENTS; i++) {
         (void)sqlite3_finalize(sqlite->statements[i]);
     }
+    car_numbered_free(&sqlite->numbered);
     car_sqlite_keys_close(&sqlite->keys);
     if (sqlite->upkeep) {
         car_upkeep_close(&sqlite->upkeep);
@@ -259,6 +261,7 @@ static int restore_tenant(struct restoring *r) {
         r->what = "is damaged: a tenant is there twice, or is none";
     }
     if (!err) {
+        err = car_numbered_put(&r->sqlite->numbered, tenant, sqlite3_column_int64(r->tenants, 0));
         car_tenant_restore(tenant, (uint64_t)sqlite3_column_int64(r->tenants, 2),
                            (uint64_t)sqlite3_column_int64(r->tenants, 3), sqlite3_column_int64(r->tenants, 4));
     }

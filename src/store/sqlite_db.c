@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,13 +88,18 @@ static int read_version(struct car_sqlite_db *db, unsigned *version, const char 
     return err;
 }
 
+/* Nobody asks SQLite how much memory it has, and counting that takes a lock each time. */
+static void configure(void) {
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 /* Settings, and the schema. The header says whose it is from the first commit on: that one is made before anything goes
  * to a WAL. */
 static int set_up(struct car_sqlite_db *db, const char **what) {
     unsigned version = 0;
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
-    int err = run(db, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    int err = run(db, "PRAGMA synchronous = FULL;");
     err = err ? err : read_version(db, &version, what);
     if (!err && version < CAR_SQLITE_VERSION) {
         err = car_sqlite_schema_update(db->handle, version) == SQLITE_OK ? 0 : CAR_ESYS;
@@ -128,6 +134,8 @@ int car_sqlite_db_stays(struct car_sqlite_db *db) {
 
 int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size) {
     const char *what = NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure);
     *db = (struct car_sqlite_db){.lock = -1};
     int err = lock_file(db, path, &what);
     if (!err && sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
