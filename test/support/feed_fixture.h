@@ -43,6 +43,9 @@ void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep);
 /* With the log in an SQLite database. Only for threads that run (feed_start): the log has one of its own. */
 void feed_open_sqlite(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *path, bool relaxed);
 
+/* The same in a PostgreSQL database. */
+void feed_open_postgres(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *uri, bool relaxed);
+
 /* The tenant of that name; NULL where there is none. */
 struct car_tenant *feed_tenant_find(struct feed_fixture *f, const char *id);
 
