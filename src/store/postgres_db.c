@@ -119,9 +119,11 @@ int car_pg_open(struct car_pg *pg, const char *uri) {
 
 bool car_pg_is_well(struct car_pg *pg) {
     forget_failure(pg);
-    if (pg->connected && wait_for(pg, POLLIN, 0) != 0 &&
-        (!PQconsumeInput(pg->conn) || PQstatus(pg->conn) == CONNECTION_BAD)) {
-        (void)broken(pg, NULL);
+    /* A server that goes says so, and then ends the connection. */
+    while (pg->connected && wait_for(pg, POLLIN, 0) > 0) {
+        if (!PQconsumeInput(pg->conn) || PQisBusy(pg->conn) || PQstatus(pg->conn) == CONNECTION_BAD) {
+            (void)broken(pg, NULL);
+        }
     }
     return pg->connected;
 }

@@ -33,6 +33,8 @@ from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Pro
 from .server import Server
 from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team
+from .crowd import Crowd
+from .postgres import PASSWORD, Postgres, Wall
 from .echo import INVALID, connect, still_fine
 from .resources import RESOURCES
 from .vanish import DEFLATE, HANDSHAKE, POST, STAGES, vanish
