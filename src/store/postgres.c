@@ -317,7 +317,7 @@ static int restore_log(struct restoring *r) {
     PGresult *result = car_pg_query(&r->postgres->session.pg, "SELECT id_key FROM carillon.log", NULL);
     int err = result ? 0 : CAR_ESYS;
     if (result && (PQntuples(result) != 1 || car_pg_column(result, 0, 0).len != sizeof r->feed->id_key)) {
-        r->what = "is damaged: the log has no name";
+        r->what = "the database is damaged: the log has no name";
         err = CAR_EINVAL;
     } else if (result) {
         memcpy(&r->feed->id_key, car_pg_column(result, 0, 0).ptr, sizeof r->feed->id_key);
@@ -333,9 +333,9 @@ static int restore_tenant(struct restoring *r, const PGresult *rows, int row) {
     uint32_t at = 0;
     int err = car_registry_add(r->feed->registry, r->reader, car_pg_column(rows, row, 1), &tenant);
     if (err == CAR_EFULL) {
-        r->what = "has more tenants than --max-tenants allows";
+        r->what = "the database has more tenants than --max-tenants allows";
     } else if (err == CAR_EINVAL || err == CAR_EEXIST) {
-        r->what = "is damaged: a tenant is there twice, or is none";
+        r->what = "the database is damaged: a tenant is there twice, or is none";
     }
     err = err ? err : car_pg_tenants_get(tenants, tenant, &at);
     if (!err) {
@@ -382,7 +382,7 @@ static struct postgres *make(const struct car_postgres_config *config) {
         free(postgres);
         return NULL;
     }
-    postgres->rows = (struct car_rows){.ops = &OPS, .why = postgres->session.pg.why};
+    postgres->rows = (struct car_rows){.ops = &OPS, .why = postgres->session.pg.why, .may_go = true};
     postgres->uri = uri;
     postgres->session.uri = uri;
     postgres->session.keeps = config->relaxed;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "carillon/base/clock.h"
 #include "carillon/base/crypto.h"
@@ -13,6 +14,8 @@
 #define PATIENCE_MS       5000u
 #define PATIENCE_START_MS 600000u /* for a new schema, and for the tenants */
 #define CONNECT_SLICE_MS  200u
+#define LOCK_LOOKS        20     /* at the start, */
+#define LOCK_LOOK_US      100000 /* so far apart: the server may not have heard yet that a former process has ended */
 #define DELAY_MIN_MS      100u
 #define DELAY_MAX_MS      5000u
 
@@ -44,24 +47,29 @@ static int wrong(struct car_pg_session *session, const char *what) {
 static void end_former(struct car_pg_session *session) {
     struct car_pg_args args = {0};
     car_pg_number(&args, session->former);
-    if (session->former) {
-        PQclear(car_pg_query(&session->pg, END_FORMER, &args));
-    }
+    PQclear(car_pg_query(&session->pg, END_FORMER, &args));
+}
+
+static int try_lock(struct car_pg_session *session) {
+    PGresult *result = car_pg_query(&session->pg, LOCK, NULL);
+    int err = !result ? CAR_ESYS : car_pg_column_bool(result, 0, 0) ? 0 : CAR_EEXIST;
+    PQclear(result);
+    return err;
 }
 
 static int lock(struct car_pg_session *session) {
-    PGresult *result = car_pg_query(&session->pg, LOCK, NULL);
-    bool ours = result && car_pg_column_bool(result, 0, 0);
-    PQclear(result);
-    if (!result) {
-        return CAR_ESYS;
-    }
-    if (!ours) {
+    int err = try_lock(session);
+    if (err == CAR_EEXIST && session->former) {
         end_former(session);
-        return wrong(session, "is in use by another server");
     }
-    session->former = PQbackendPID(session->pg.conn);
-    return 0;
+    for (unsigned i = 0; i < LOCK_LOOKS && err == CAR_EEXIST && !session->former; i++) {
+        usleep(LOCK_LOOK_US);
+        err = try_lock(session);
+    }
+    if (!err) {
+        session->former = PQbackendPID(session->pg.conn);
+    }
+    return err == CAR_EEXIST ? wrong(session, "the database is in use by another server") : err;
 }
 
 /* Sets a new connection up. */
@@ -79,9 +87,9 @@ static int set_up(struct car_pg_session *session, enum car_pg_state *state, unsi
     err = lock(session);
     err = err ? err : car_pg_schema_look(pg, state, version);
     if (!err && *state == CAR_PG_FOREIGN) {
-        err = wrong(session, "has a schema named carillon that is another program's");
+        err = wrong(session, "the database has a schema named carillon that is another program's");
     } else if (!err && *state == CAR_PG_NEWER) {
-        err = wrong(session, "was made by a newer version");
+        err = wrong(session, "the database was made by a newer version");
     }
     return err;
 }
@@ -91,7 +99,7 @@ static int read_log(struct car_pg_session *session, char epoch[CAR_EPOCH_LEN + 1
     PGresult *result = car_pg_query(&session->pg, NAME, NULL);
     int err = result ? 0 : CAR_ESYS;
     if (result && (PQntuples(result) != 1 || car_pg_column(result, 0, 0).len != CAR_EPOCH_LEN)) {
-        err = wrong(session, "is damaged: the log has no name");
+        err = wrong(session, "the database is damaged: the log has no name");
     } else if (result) {
         memcpy(epoch, car_pg_column(result, 0, 0).ptr, CAR_EPOCH_LEN);
         epoch[CAR_EPOCH_LEN] = '\0';
@@ -181,11 +189,11 @@ static int take_up(struct car_pg_session *session) {
     uint64_t mark = 0;
     int err = read_log(session, epoch, &mark);
     if (!err && memcmp(epoch, session->epoch, sizeof epoch) != 0) {
-        return wrong(session, "the database holds another log than before; a restart would take that one");
+        return wrong(session, "the database holds another log than before. A restart takes that one");
     }
     if (!err && mark != session->mark && (!session->unsure || mark != session->tried)) {
-        return wrong(session,
-                     "another server has written to the database meanwhile; a restart would go on behind that");
+        return wrong(session, "the database is not as this server has left it: another one has written to it, or it was"
+                              " restored. A restart takes it as it is");
     }
     if (!err && mark != session->mark) {
         if (!session->keeps) {
@@ -218,7 +226,7 @@ static void put_off(struct car_pg_session *session) {
     session->next_try = car_clock_mono_us() + UINT64_C(1000) * wait_ms;
     session->delay_ms = session->delay_ms * 2 < DELAY_MAX_MS ? session->delay_ms * 2 : DELAY_MAX_MS;
     if (strcmp(session->said, session->pg.why) != 0) {
-        car_log_warn("store: no connection: %s", session->pg.why);
+        car_log_warn("store: not connected: %s", session->pg.why);
         memcpy(session->said, session->pg.why, sizeof session->said);
     }
 }
@@ -241,7 +249,7 @@ int car_pg_session_check(struct car_pg_session *session, const struct car_pg_sta
         return 0;
     }
     if (!session->connecting && car_clock_mono_us() < session->next_try) {
-        snprintf(session->pg.why, sizeof session->pg.why, "no connection: %.200s", session->said);
+        snprintf(session->pg.why, sizeof session->pg.why, "not connected: %.200s", session->said);
         return CAR_ESYS;
     }
     int err = go_on(session, statements, count);
