@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A real PostgreSQL server for tests, in a temporary folder and on a free port of the loopback. It says "ready PORT", then
-# takes "start", "stop fast", "stop immediate" and "pause SECONDS" (all its processes stand still so long), a line each,
-# and says "done" after each. At the end of its input the server ends and the folder goes; so nothing is left where the
-# test was killed. The user is carillon, the password open sesame@1/2.
+# takes "start", "stop fast" and "stop immediate", a line each, and says "done" after each. At the end of its input the
+# server ends and the folder goes; so nothing is left where the test was killed. The user is carillon, the password
+# open sesame@1/2.
 set -euo pipefail
 trap '' INT # it is for the test, which then closes our input
 
@@ -35,16 +35,6 @@ clean_up() {
     rm -rf "$folder"
 }
 trap clean_up EXIT
-
-pause() {
-    local first processes
-    read -r first <"$data/postmaster.pid"
-    read -r -a processes <"/proc/$first/task/$first/children"
-    processes+=("$first")
-    kill -STOP "${processes[@]}"
-    sleep "$1"
-    kill -CONT "${processes[@]}" 2>/dev/null || true
-}
 
 touch tools.log server.log pw
 chmod 666 tools.log server.log
@@ -79,7 +69,6 @@ while read -r what how; do
     case $what in
     start) start ;;
     stop) stop "$how" ;;
-    pause) pause "$how" ;;
     *) false ;;
     esac && echo "done" || echo "failed: $what $how"
 done
