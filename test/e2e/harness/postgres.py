@@ -85,11 +85,11 @@ class Postgres:
 
 class Wall:
     """Stands between a server and PostgreSQL, and does to its connections what `mode` says:
-    "pass"; "deaf": the next answer is cut off with its connection, once all of it has come; "hold": nothing comes
-    through; "shut": no connection is taken."""
+    "pass"; "deaf": the next answer is cut off with its connection, once all of it has come; "shut": no connection is
+    taken."""
 
     def __init__(self, port):
-        self.target, self.mode, self.pairs = port, "pass", []
+        self.target, self.mode, self.pairs, self.held = port, "pass", [], 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -105,14 +105,14 @@ class Wall:
                 continue
             far = socket.create_connection(("127.0.0.1", self.target))
             self.pairs.append((near, far))
-            for way in ((near, far, False), (far, near, True)):
+            for way in ((near, far, False, len(self.pairs)), (far, near, True, len(self.pairs))):
                 threading.Thread(target=self.pump, args=way, daemon=True).start()
 
-    def pump(self, source, sink, answers):
+    def pump(self, source, sink, answers, number):
         cut = b""
         try:
             while data := source.recv(65536):
-                while self.mode == "hold":
+                while number <= self.held:
                     threading.Event().wait(0.02)
                 if answers and (cut or self.mode == "deaf"):
                     cut += data
@@ -123,21 +123,27 @@ class Wall:
                     sink.sendall(data)
         except OSError:
             pass
+        while number <= self.held:
+            threading.Event().wait(0.02)
         for end in (source, sink):
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
 
+    def hold(self):
+        """From now on nothing comes through the connections that there are, and neither side hears of the other's end."""
+        self.held = len(self.pairs)
+
     def cut(self):
         """Closes all connections."""
+        self.held = 0
         for pair in self.pairs:
             for end in pair:
                 try:
                     end.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
-        self.pairs.clear()
 
     def close(self):
         self.listener.close()
