@@ -8,6 +8,7 @@
 
 #include "carillon/base/options.h"
 #include "carillon/base/span.h"
+#include "carillon/store/postgres.h"
 
 /* Limits of what is kept: a second to a thousand years, and a number that JSON can say. */
 #define AGE_MIN   UINT64_C(1000)
@@ -132,15 +133,23 @@ const char *car_flags_check_origin(char *value) {
     return NULL;
 }
 
+/* Puts the scheme in lower case, which is how it is compared from here on. */
+static void lower_scheme(char *value) {
+    for (char *p = value; *p && *p != ':'; p++) {
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    }
+}
+
 const char *car_flags_check_store(char *value) {
+    lower_scheme(value);
     if (strcmp(value, "memory:") == 0) {
         return NULL;
     }
     if (strncmp(value, "sqlite:", 7) == 0) {
         return value[7] ? NULL : "names no file";
     }
-    if (strncasecmp(value, "postgres:", 9) == 0 || strncasecmp(value, "postgresql:", 11) == 0) {
-        return "names a PostgreSQL store, which is not available in this version";
+    if (strncmp(value, "postgres:", 9) == 0 || strncmp(value, "postgresql:", 11) == 0) {
+        return car_postgres_check(value);
     }
     return "is not a store's URI";
 }

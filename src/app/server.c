@@ -22,6 +22,7 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/memory.h"
+#include "carillon/store/postgres.h"
 #include "carillon/store/sqlite.h"
 
 #define DRAIN_LOOK_MS 20
@@ -146,23 +147,34 @@ static int add_tenants(struct server *server) {
     return 0;
 }
 
+static int open_sqlite(struct server *server, const char *path, bool relaxed, char *why, size_t size) {
+    const struct car_sqlite_config sqlite = {.path = path,
+                                             .relaxed = relaxed,
+                                             .retain_ms = server->config->retention_ms,
+                                             .retain_count = server->config->retention_count};
+    return car_log_sqlite(&server->feed, server->reclaim, server->reader, &sqlite, &server->feed.log, why, size);
+}
+
+static int open_postgres(struct server *server, const char *uri, bool relaxed, char *why, size_t size) {
+    const struct car_postgres_config postgres = {.uri = uri, .relaxed = relaxed};
+    return car_log_postgres(&server->feed, server->reclaim, server->reader, &postgres, &server->feed.log, why, size);
+}
+
 /* What is wrong is told here. */
 static int open_log(struct server *server) {
-    const struct car_config *config = server->config;
+    const char *store = server->config->store;
+    bool relaxed = server->config->durability == CAR_DURABILITY_RELAXED;
     char why[400] = "";
-    if (strncmp(config->store, SQLITE, strlen(SQLITE)) != 0) {
-        if (config->retention_ms) {
+    if (strcmp(store, "memory:") == 0) {
+        if (server->config->retention_ms) {
             car_log_warn("--retention: events in memory are forgotten by their number only");
         }
         server->feed.log = car_log_memory(&server->feed);
         return server->feed.log ? 0 : CAR_ENOMEM;
     }
-    const struct car_sqlite_config sqlite = {.path = config->store + strlen(SQLITE),
-                                             .relaxed = config->durability == CAR_DURABILITY_RELAXED,
-                                             .retain_ms = config->retention_ms,
-                                             .retain_count = config->retention_count};
-    int err =
-        car_log_sqlite(&server->feed, server->reclaim, server->reader, &sqlite, &server->feed.log, why, sizeof why);
+    int err = strncmp(store, SQLITE, strlen(SQLITE)) == 0
+                  ? open_sqlite(server, store + strlen(SQLITE), relaxed, why, sizeof why)
+                  : open_postgres(server, store, relaxed, why, sizeof why);
     if (err) {
         fprintf(stderr, "carillon: %s\n", why);
         server->told = true;

@@ -55,6 +55,7 @@ struct group {
     size_t bytes;
     struct car_group_keys keys;
     struct car_timer timer; /* set while anything is owed, or the store is failing */
+    struct car_timer look;  /* set where the store may go */
 
     /* relaxed */
     bool relaxed;
@@ -357,6 +358,19 @@ static void owe(struct group *group) {
     car_group_keys_owe(&group->keys);
 }
 
+/* Whether the store is still there. */
+static void on_look(struct car_timer *timer) {
+    struct group *group = (struct group *)((char *)timer - offsetof(struct group, look));
+    if (!group->open && !is_failing(group)) {
+        int err = group->rows->ops->begin(group->rows);
+        if (!err) {
+            group->rows->ops->rollback(group->rows);
+        }
+        note_health(group, err);
+    }
+    car_timer_set(group->worker->wheel, timer, PROBE_MS);
+}
+
 static void insert_now(struct group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
     bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->event_count > OWED_MAX;
@@ -426,6 +440,7 @@ static void on_stop(struct car_note *note, void *owner) {
     }
     car_timer_clear(group->worker->wheel, &group->timer);
     car_timer_clear(group->worker->wheel, &group->tending);
+    car_timer_clear(group->worker->wheel, &group->look);
     car_worker_stop(owner);
 }
 
@@ -468,10 +483,14 @@ struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclai
     group->turn.run = on_turn;
     group->timer.fire = on_timer;
     group->tending.fire = on_tending;
+    group->look.fire = on_look;
     if (car_worker_open(&group->worker, 0, reclaim) != 0) {
         group->worker = NULL;
     } else {
         group->worker->name = "log";
+        if (rows->may_go) {
+            car_timer_set(group->worker->wheel, &group->look, PROBE_MS);
+        }
         if (car_worker_start(group->worker) == 0) {
             return &group->log;
         }

@@ -73,6 +73,7 @@ struct car_rows_ops {
 struct car_rows {
     const struct car_rows_ops *ops;
     const char *why; /* the last of them that failed did: one line, valid until the next fails */
+    bool may_go;     /* it can go away without being asked for anything: then `begin` is tried when nothing is stored */
 };
 
 /* A log that stores in `rows` and is read by `pages`, both of which it takes over, with its thread running. NULL where

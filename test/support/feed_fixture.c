@@ -17,6 +17,7 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/memory.h"
+#include "carillon/store/postgres.h"
 #include "carillon/store/sqlite.h"
 
 #define TENANTS_MAX    4096
@@ -82,6 +83,13 @@ void feed_unlink_search(const char *path) {
     char search[200];
     snprintf(search, sizeof search, "%s-search", path);
     (void)unlink(search);
+}
+
+void feed_open_postgres(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *uri, bool relaxed) {
+    char why[400];
+    const struct car_postgres_config config = {.uri = uri, .relaxed = relaxed};
+    open_without_log(f, workers, keep);
+    must(car_log_postgres(&f->feed, f->reclaim, f->reader, &config, &f->feed.log, why, sizeof why) == 0, why);
 }
 
 static void stop(struct car_worker *worker, void *arg) {

@@ -240,11 +240,25 @@ static void test_origins(void) {
 }
 
 static void test_stores(void) {
-    refuses(ARGS("--store=sqlite:"), NULL, "--store: the value names no file; allowed: memory: or sqlite:PATH");
-    refuses(ARGS("--store=postgres://u:hush@h/db"), NULL,
-            "--store: the value names a PostgreSQL store, which is not available in this version; allowed: memory: or");
+    static char *const GOOD[][2] = {
+        {"--store=Memory:", "memory:"},
+        {"--store=SQLite:A.db", "sqlite:A.db"},
+        {"--store=postgres://u:p@H/D", "postgres://u:p@H/D"},
+        {"--store=PostgreSQL:///D", "postgresql:///D"},
+    };
+    for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++) {
+        CU_ASSERT_EQUAL(load(ARGS(GOOD[i][0]), NULL), 0);
+        CU_ASSERT_STRING_EQUAL(config.store, GOOD[i][1]);
+    }
+    refuses(ARGS("--store=sqlite:"), NULL, "--store: the value names no file; allowed: memory:, sqlite:PATH or");
+    refuses(ARGS("--store=postgres://u:hush@1@h/db"), NULL,
+            "--store: the value has an @ or a / in its user or password");
     CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
-    refuses(ARGS("--store=disk"), NULL, "--store: the value is not a store's URI; allowed: memory: or sqlite:PATH");
+    refuses(ARGS("--store=postgres://u:p@h:hush/db"), NULL, "--store: the value has a port that is no number");
+    CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
+    refuses(ARGS("--store=mysql://u:hush@h/db"), NULL, "--store: the value is not a store's URI; allowed: memory:, ");
+    CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
+    refuses(ARGS("--store=disk"), NULL, "--store: the value is not a store's URI; allowed: memory:, sqlite:PATH or");
 }
 
 /* Every limit: its two ends pass, and one step beyond is refused. */

@@ -17,6 +17,7 @@
 #include "carillon/store/sqlite.h"
 #include "feed/tenant_state.h"
 #include "support/feed_fixture.h"
+#include "support/postgres.h"
 
 #include "suite.h"
 
@@ -24,21 +25,29 @@
 
 enum { WORKERS = 2, KEEP = 50 };
 
-static const char *const STORES[] = {"memory", "commit", "relaxed"};
+static const char *const STORES[] = {"memory", "commit", "relaxed", "postgres", "postgres relaxed"};
+enum { SQLITE_STORES = 3 }; /* up to here */
 
 static struct feed_fixture f;
 static char folder[] = "/tmp/carillon-store-XXXXXX";
 static char path[64];
+static char uri[200]; /* of a database that goes with the path; empty where there is none yet */
 static unsigned files;
 
 /* A database that nobody has used. */
 static void new_path(void) {
     snprintf(path, sizeof path, "%s/%u.db", folder, files++);
+    uri[0] = '\0';
 }
 
 static void open_store(const char *store) {
     if (strcmp(store, "memory") == 0) {
         feed_open(&f, WORKERS, KEEP);
+    } else if (strncmp(store, "postgres", 8) == 0) {
+        if (!uri[0]) {
+            postgres_new(uri, sizeof uri);
+        }
+        feed_open_postgres(&f, WORKERS, KEEP, uri, strcmp(store, "postgres relaxed") == 0);
     } else {
         feed_open_sqlite(&f, WORKERS, KEEP, path, strcmp(store, "relaxed") == 0);
     }
@@ -206,7 +215,7 @@ static void test_restart(void) {
  * there is room again. Under `relaxed` what was answered before that was known is stored then, and nothing more is
  * answered meanwhile. */
 static void test_full(void) {
-    for (size_t i = 1; i < sizeof STORES / sizeof *STORES; i++) {
+    for (size_t i = 1; i < SQLITE_STORES; i++) {
         struct rlimit limit;
         new_path();
         open_store(STORES[i]);

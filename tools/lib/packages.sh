@@ -8,10 +8,11 @@ packages_for() {
     build)
         # llhttp is a library from Debian 13 on; Debian 12 has its sources inside node-llhttp.
         printf '%s\n' gcc libc6-dev cmake ninja-build pkg-config 'libllhttp-dev|node-llhttp' \
-            libuv1-dev libck-dev libsqlite3-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev
+            libuv1-dev libck-dev libsqlite3-dev libpq-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev
         ;;
-    unit | race | fuzz) printf '%s\n' libcunit1-dev ;;
-    e2e) printf '%s\n' libcunit1-dev python3 python3-pytest python3-websockets ;;
+    race | fuzz) printf '%s\n' libcunit1-dev ;;
+    unit) printf '%s\n' libcunit1-dev postgresql ;;
+    e2e) printf '%s\n' libcunit1-dev postgresql python3 python3-pytest python3-websockets ;;
     clients)
         printf '%s\n' libcunit1-dev curl
         node_present || printf '%s\n' nodejs npm
@@ -93,8 +94,19 @@ install_packages() {
         fi
         names+=("${name#*|}")
     done
+    case " ${names[*]} " in *" postgresql "*) want_no_cluster || return 1 ;; esac
+    apt_install "${names[@]}"
+}
+
+apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Use-Pty=0 "${names[@]}"
+        apt-get install --quiet=2 --yes --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
+}
+
+# Installing postgresql would make a database and start its server, at every boot, too; the tests have their own.
+want_no_cluster() {
+    apt_install postgresql-common &&
+        as_root sed -i 's/^#*create_main_cluster *=.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 }
 
 # unpack_packages FOLDER GROUP: the group's packages unpacked into the folder: no service starts, no file lands elsewhere,

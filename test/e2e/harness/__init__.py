@@ -36,6 +36,8 @@ from .server import Server
 from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team
 from .traffic import BIG, Traffic, check_refusal, is_ready
+from .crowd import Crowd
+from .postgres import PASSWORD, Postgres, Wall
 from .echo import INVALID, connect, still_fine
 from .resources import RESOURCES
 from .vanish import DEFLATE, HANDSHAKE, POST, STAGES, vanish

@@ -9,6 +9,7 @@ import threading
 
 from .check import check_event, check_hello
 from .http import Http
+from .postgres import Postgres
 from .process import Process, REPORT
 from .settings import program
 from .sse import Sse
@@ -19,13 +20,16 @@ from .wire import Eof
 class Server:
     """The server for the length of a `with` block. On the way out it gets SIGTERM and has to exit with 0.
 
-    Its log is in memory, or, where CARILLON_TEST_STORE says "sqlite", in a database of its own; `store` is a URI."""
+    Its log is in memory, or, where CARILLON_TEST_STORE says "sqlite" or "postgres", in a database of its own; `store` is
+    a URI."""
 
     def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None):
         self.folder = None
         if not store and os.environ.get("CARILLON_TEST_STORE") == "sqlite":
             self.folder = tempfile.TemporaryDirectory(prefix="carillon-")
             store = f"sqlite:{self.folder.name}/log.db"
+        elif not store and os.environ.get("CARILLON_TEST_STORE") == "postgres":
+            store = Postgres.shared().uri(Postgres.shared().new())
         self.command = [program("CARILLON_BIN"), "--port", "0", "--store", store or "memory:", "--auth", "open"]
         self.command += ["--drain-timeout", drain]
         if tenants:
