@@ -27,10 +27,12 @@ LABEL org.opencontainers.image.title="Carillon" \
       org.opencontainers.image.description="A real-time multi-tenant event feed server" \
       org.opencontainers.image.licenses="MIT"
 
-# No root, and nothing is written: run it with a read-only root and without capabilities.
+# No root, and nothing is written but the events, in a volume: run it with a read-only root and without capabilities.
+RUN install -d -m 0750 -o 10001 -g 10001 /data
+VOLUME /data
 USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["/usr/local/bin/carillon"]
 # In here the container's network is the border, so the server listens on every address of it and asks nobody for a
 # credential. Publish the port on a trusted network only, or give another --auth.
-CMD ["--host", "0.0.0.0", "--port", "8080", "--auth", "open", "--store", "memory:"]
+CMD ["--host", "0.0.0.0", "--port", "8080", "--auth", "open", "--store", "sqlite:/data/carillon.db"]

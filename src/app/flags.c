@@ -82,9 +82,9 @@ static const struct car_option ROWS[] = {
      .help = "an origin whose pages may use the server: scheme://host[:port], or * for all. Repeatable"},
 
     {.group = "Events", .name = "store", .arg = "URI", .kind = CAR_OPTION_STRING, FIELD(store),
-     .def = "memory:", .check = car_flags_check_store, .allowed = "memory:, sqlite:PATH or postgres://HOST/DATABASE",
+     .def = "sqlite:carillon.db", .check = car_flags_check_store, .allowed = "memory:, sqlite:PATH or postgres://HOST/DATABASE",
      .secret = true,
-     .help = "where events are kept: memory: forgets them at exit; sqlite:PATH is a database, made where there is none; "
+     .help = "where events are kept: sqlite:PATH is a database, made where there is none; memory: forgets them at exit; "
              "postgres://… is a PostgreSQL database's URI, as libpq reads it"},
     {.group = "Events", .name = "durability", .arg = "MODE", .kind = CAR_OPTION_CHOICE, FIELD(durability),
      .def = "commit",

@@ -139,12 +139,18 @@ step 'the image: not root, a read-only root, no capability'
 port=$(free_port)
 podman run --detach --name "$hard" --network=host --read-only --read-only-tmpfs=false --cap-drop=ALL \
     --security-opt=no-new-privileges "$image" \
-    --host 127.0.0.1 --port "$port" --auth open --store memory: >/dev/null
+    --host 127.0.0.1 --port "$port" --auth open --store sqlite:/data/carillon.db >/dev/null
 wait_for "$hard" "$port" 20
 [ "$(podman exec "$hard" id -u)" = 10001 ] || fail 'the image does not run as user 10001'
 ! podman exec "$hard" touch /tmp/here 2>/dev/null || fail 'the root of the container is writable'
 podman exec "$hard" grep -Eq '^CapEff:[[:space:]]*0+$' /proc/1/status || fail 'the server has capabilities'
 post_and_read "$port" 'from the image'
+stop_cleanly "$hard"
+podman start "$hard" >/dev/null
+wait_for "$hard" "$port" 20
+curl --silent --show-error --fail --max-time 10 --header 'X-Tenant-ID: tenant_a' "http://127.0.0.1:$port/api/events" \
+    >"$work/answer"
+grep -Fq '"from the image"' "$work/answer" || fail "the event is gone after a restart: $(cat "$work/answer")"
 stop_cleanly "$hard"
 
 step 'done'

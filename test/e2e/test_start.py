@@ -193,6 +193,29 @@ def test_version_help_and_check_config(tmp_path):
     assert code in (1, 2)
 
 
+def test_events_are_kept_where_nothing_else_is_said(tmp_path):
+    """In carillon.db, in the folder that the server was started in."""
+    head = {"Content-Type": "application/json", "X-Tenant-ID": "tenant_a"}
+    for seq in (1, 2):
+        child = subprocess.Popen(
+            [program("CARILLON_BIN"), "--port", "0"],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(),
+        )
+        with child:
+            try:
+                port = int(re.search(r"listening on \S*:(\d+)", child.stderr.readline())[1])
+                r = Http(port).request("POST", "/events", head, b'{"message":"kept"}')
+                assert r.status == 201 and r.json()["seq"] == seq
+            finally:
+                child.terminate()
+                child.stderr.read()
+                assert child.wait(WAIT) == 0
+        assert (tmp_path / "carillon.db").stat().st_size > 0
+
+
 def test_where_it_listens_and_what_it_logs():
     with Server() as s:
         (line,) = [text for text in s.process.lines if "listening on" in text]

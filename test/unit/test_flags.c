@@ -54,7 +54,7 @@ static void test_defaults(void) {
     CU_ASSERT_FALSE(config.auto_tenants);
     CU_ASSERT_EQUAL(config.max_tenants, 10000);
     CU_ASSERT_EQUAL(config.cors_origins.count, 0);
-    CU_ASSERT_STRING_EQUAL(config.store, "memory:");
+    CU_ASSERT_STRING_EQUAL(config.store, "sqlite:carillon.db");
     CU_ASSERT_EQUAL(config.durability, CAR_DURABILITY_COMMIT);
     CU_ASSERT_EQUAL(config.buffer_size, 500);
     CU_ASSERT_EQUAL(config.max_message_chars, 2048);
