@@ -21,7 +21,7 @@ async function freePort() {
     return port;
 }
 
-/** Started as that system's server was: a port and all else by environment, no flag but the tenants' names. */
+/** Started as that system's server was: a port and all else by environment, no flag but the tenants' names. Like it, it keeps nothing. */
 class Seed extends Server {
     constructor(environment, flags) {
         super(flags);
@@ -32,7 +32,7 @@ class Seed extends Server {
         this.port = await freePort();
         this.child = spawn(binary, this.flags, {
             stdio: ['ignore', 'ignore', 'pipe'],
-            env: { ...process.env, ...this.environment, PORT: String(this.port) },
+            env: { ...process.env, CARILLON_STORE: 'memory:', ...this.environment, PORT: String(this.port) },
         });
         this.exited = new Promise((resolve) => this.child.on('exit', (code, signal) => resolve(code ?? signal)));
         createInterface({ input: this.child.stderr }).on('line', (line) => this.said.push(line));
