@@ -13,6 +13,7 @@
 #include "carillon/runtime/worker.h"
 
 #include "group_keys.h"
+#include "group_owed.h"
 #include "pages.h"
 
 /* Bounds on one transaction, which may go beyond them by one batch. What is left is the next one's. */
@@ -59,9 +60,8 @@ struct group {
 
     /* relaxed */
     bool relaxed;
-    bool open; /* a transaction is, and all of `owed` has been inserted in it */
-    struct car_event *owed[OWED_MAX];
-    size_t owed_count; /* published, and not committed */
+    bool open; /* a transaction is, and all that is owed has been inserted in it */
+    struct car_group_owed owed;
 
     uint64_t events, transactions; /* committed so far */
 
@@ -284,22 +284,6 @@ static void probe(struct group *group) {
 
 /* --durability relaxed */
 
-/* Once more what a transaction that failed has dropped. */
-static int insert_owed(struct group *group) {
-    const struct car_rows_ops *ops = group->rows->ops;
-    int err = 0;
-    for (size_t i = 0, end; i < group->owed_count && !err; i = end) {
-        const struct car_tenant *tenant = group->owed[i]->tenant;
-        for (end = i + 1; end < group->owed_count && group->owed[end]->tenant == tenant; end++) {
-        }
-        err = ops->tenant(group->rows, tenant, group->owed[end - 1]->seq);
-        for (size_t k = i; k < end && !err; k++) {
-            err = ops->insert(group->rows, group->owed[k]);
-        }
-    }
-    return err ? err : car_group_keys_store_owed(&group->keys, group->rows);
-}
-
 static void drop(struct group *group) {
     group->rows->ops->rollback(group->rows);
     group->open = false;
@@ -309,7 +293,8 @@ static int reopen(struct group *group) {
     int err = group->open ? 0 : group->rows->ops->begin(group->rows);
     if (!err && !group->open) {
         group->open = true;
-        err = insert_owed(group);
+        err = car_group_insert_owed(&group->owed, group->rows);
+        err = err ? err : car_group_keys_store_owed(&group->keys, group->rows);
         if (err) {
             drop(group);
         }
@@ -327,18 +312,16 @@ static int flush(struct group *group) {
             return err;
         }
         group->open = false;
-        count(group, group->owed_count);
+        count(group, group->owed.count);
         car_group_keys_pay(&group->keys);
-        while (group->owed_count) {
-            car_event_unref(&group->owed[--group->owed_count]);
-        }
+        car_group_let_go(&group->owed);
     }
     return err;
 }
 
 static void on_timer(struct car_timer *timer) {
     struct group *group = (struct group *)((char *)timer - offsetof(struct group, timer));
-    if (group->owed_count) {
+    if (group->owed.count) {
         note_health(group, flush(group));
     } else if (is_failing(group)) {
         probe(group);
@@ -350,9 +333,7 @@ static void owe(struct group *group) {
     for (size_t i = 0; i < group->part_count; i++) {
         const struct part *part = &group->parts[i];
         for (size_t k = 0; k < part->fresh && !part->err; k++) {
-            for (uint32_t n = 0; n < part->items[k]->count; n++) {
-                group->owed[group->owed_count++] = car_event_ref(part->items[k]->events[n]);
-            }
+            car_group_owe(&group->owed, part->items[k]);
         }
     }
     car_group_keys_owe(&group->keys);
@@ -373,7 +354,7 @@ static void on_look(struct car_timer *timer) {
 
 static void insert_now(struct group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
-    bool first_pay = (is_failing(group) && group->owed_count) || group->owed_count + group->event_count > OWED_MAX;
+    bool first_pay = (is_failing(group) && group->owed.count) || group->owed.count + group->event_count > OWED_MAX;
     int err = first_pay ? flush(group) : 0;
     err = err ? err : reopen(group);
     if (!err) {
@@ -381,14 +362,14 @@ static void insert_now(struct group *group) {
         if (!err) {
             owe(group);
         }
-        if (err || group->owed_count == 0) {
+        if (err || group->owed.count == 0) {
             drop(group); /* the latter where all are repeats */
         }
     }
     if (err || group->stored) {
         note_health(group, err);
     }
-    if (group->owed_count && !car_timer_is_set(&group->timer)) {
+    if (group->owed.count && !car_timer_is_set(&group->timer)) {
         car_timer_set(group->worker->wheel, &group->timer, RELAXED_MS);
     }
     settle(group, err);
@@ -435,8 +416,8 @@ static void on_tending(struct car_timer *timer) {
 
 static void on_stop(struct car_note *note, void *owner) {
     struct group *group = (struct group *)((char *)note - offsetof(struct group, stop));
-    if (group->owed_count && flush(group) != 0) {
-        car_log_error("store: %zu events that were answered are lost", group->owed_count);
+    if (group->owed.count && flush(group) != 0) {
+        car_log_error("store: %zu events that were answered are lost", group->owed.count);
     }
     car_timer_clear(group->worker->wheel, &group->timer);
     car_timer_clear(group->worker->wheel, &group->tending);
@@ -445,9 +426,7 @@ static void on_stop(struct car_note *note, void *owner) {
 }
 
 static void group_free(struct group *group) {
-    while (group->owed_count) {
-        car_event_unref(&group->owed[--group->owed_count]);
-    }
+    car_group_let_go(&group->owed);
     if (group->worker) {
         car_worker_close(&group->worker);
     }
