@@ -19,15 +19,16 @@ def message(i):
     return f"note {i} of day{i % 7}" + (" Ärger" if i % 5 == 0 else "")
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
+@pytest.fixture(scope="module", params=["commit", "relaxed"])
+def told(request, tmp_path_factory):
     """A server that was started anew, and the events of its tenants "t" and "other", oldest first."""
     store = None if os.environ.get("CARILLON_TEST_STORE") else f"sqlite:{tmp_path_factory.mktemp('history')}/log.db"
     bodies = [
         {"message": message(i), "type": TYPES[i % 3], "metadata": {"n": i, "deep": {"tag": f"x{i % 11}"}}}
         for i in range(COUNT)
     ]
-    with Server("--buffer-size", "10", store=store) as first:
+    flags = ("--buffer-size", "10", "--durability", request.param)
+    with Server(*flags, store=store) as first:
         events = first.flood("t", (json.dumps(b).encode() for b in bodies))
         others = first.flood("other", (message(i) for i in range(50)))
         if store:
@@ -35,7 +36,7 @@ def told(tmp_path_factory):
         else:
             yield first, events, others
             return
-    with Server("--buffer-size", "10", store=store) as s:
+    with Server(*flags, store=store) as s:
         yield s, events, others
 
 
