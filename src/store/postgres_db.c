@@ -253,8 +253,8 @@ static bool is_good(ExecStatusType status) {
 }
 
 /* Takes what one PQgetResult says; at the end of what a statement says *at goes on, at that of the pipeline *end is
- * true. */
-static int take(struct car_pg *pg, PGresult **results, unsigned *at, bool *end) {
+ * true. The results are those from the `from`th statement on. */
+static int take(struct car_pg *pg, PGresult **results, unsigned from, unsigned *at, bool *end) {
     PGresult *result = PQgetResult(pg->conn);
     ExecStatusType status = PQresultStatus(result);
     int err = 0;
@@ -267,8 +267,8 @@ static int take(struct car_pg *pg, PGresult **results, unsigned *at, bool *end) 
         err = refused(pg, result);
     } else if (status == PGRES_PIPELINE_ABORTED) {
         err = CAR_ESYS;
-    } else if (results && !*end && *at < pg->sent && !results[*at]) {
-        results[*at] = result;
+    } else if (results && !*end && *at >= from && *at < pg->sent && !results[*at - from]) {
+        results[*at - from] = result;
         return 0;
     }
     PQclear(result);
@@ -276,12 +276,16 @@ static int take(struct car_pg *pg, PGresult **results, unsigned *at, bool *end) 
 }
 
 int car_pg_finish(struct car_pg *pg, PGresult **results) {
+    return car_pg_finish_from(pg, 0, results);
+}
+
+int car_pg_finish_from(struct car_pg *pg, unsigned from, PGresult **results) {
     uint64_t until = deadline(pg);
     unsigned at = 0;
     bool end = false;
     int first = 0;
-    for (unsigned i = 0; results && i < pg->sent; i++) {
-        results[i] = NULL;
+    for (unsigned i = from; results && i < pg->sent; i++) {
+        results[i - from] = NULL;
     }
     if (!pg->connected) {
         return CAR_ESYS;
@@ -292,7 +296,7 @@ int car_pg_finish(struct car_pg *pg, PGresult **results) {
     }
     while (!end) {
         int err = await(pg, until);
-        err = err ? err : take(pg, results, &at, &end);
+        err = err ? err : take(pg, results, from, &at, &end);
         if (!pg->connected) {
             return err;
         }

@@ -31,6 +31,7 @@ enum car_pg_type {
     CAR_PG_TEXT = 25,
     CAR_PG_UUID = 2950,
     CAR_PG_QUERY = 3615,
+    CAR_PG_BYTE_STRINGS = 1001,
     CAR_PG_TEXTS = 1009,
     CAR_PG_NUMBERS = 1016,
     CAR_PG_UUIDS = 2951,
@@ -89,6 +90,9 @@ int car_pg_send_prepare(struct car_pg *pg, const char *name, const char *sql);
  * ended with car_pg_rollback, if the connection is still there. The results, unless NULL, get those of the statements,
  * to be cleared by the caller in any case. 0, or CAR_ESYS. */
 int car_pg_finish(struct car_pg *pg, PGresult **results);
+
+/* The same, where only those that follow the first `from` statements have results that are wanted. */
+int car_pg_finish_from(struct car_pg *pg, unsigned from, PGresult **results);
 
 /* Nothing of what was sent is to be there. Gives the connection up where that cannot be had. */
 void car_pg_rollback(struct car_pg *pg);

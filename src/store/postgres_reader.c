@@ -14,6 +14,7 @@
 #include "carillon/feed/tenant.h"
 
 #include "postgres_db.h"
+#include "postgres_row.h"
 #include "postgres_words.h"
 
 /* How many events of a range are looked at for one page, where no index helps. */
@@ -34,9 +35,9 @@ static const char PLACE[] = "SELECT n, newest, forgotten FROM carillon.tenants W
  * known which of them are wanted. Each call is planned anew, for what is rare is sought otherwise than what is
  * frequent. */
 #define ROWS(also, direction)                                                                                          \
-    "SELECT seq, id, wall_ms, type, content, total FROM (SELECT *, sum(octet_length(content)) OVER"                    \
+    "SELECT " CAR_PG_ROW ", total FROM (SELECT *, sum(octet_length(content)) OVER"                                     \
     " (ORDER BY seq " direction " ROWS UNBOUNDED PRECEDING)::bigint AS total FROM"                                     \
-    " (SELECT seq, id, wall_ms, type, content FROM carillon.events WHERE tenant = $1 AND seq BETWEEN $2 AND $3" also   \
+    " (SELECT " CAR_PG_ROW " FROM carillon.events WHERE tenant = $1 AND seq BETWEEN $2 AND $3" also                    \
     " ORDER BY seq " direction " LIMIT $4) AS found) AS summed WHERE total - octet_length(content) < $5"               \
     " ORDER BY seq " direction
 #define FILTERED " AND wall_ms BETWEEN $6 AND $7 AND ($8::tsquery IS NULL OR words @@ $8)"
@@ -46,7 +47,7 @@ static const char *const ROWS_SQL[2][2] = {
     {ROWS(FILTERED, "ASC"), ROWS(FILTERED, "DESC")},
 };
 
-enum column { SEQ, ID, WALL, TYPE, CONTENT, TOTAL };
+enum { TOTAL = CAR_PG_ROW_COLUMNS };
 
 static const char COUNTS[] = "SELECT type, count FROM carillon.types WHERE tenant = $1 AND count > 0"
                              " ORDER BY count DESC, type LIMIT $2";
@@ -113,25 +114,11 @@ static uint64_t end_of(const struct filling *f) {
     return f->page->descending ? f->first - 1 : f->last + 1;
 }
 
-static int row_of(const PGresult *rows, int at, struct car_event_row *row) {
-    struct car_span id = car_pg_column(rows, at, ID);
-    *row = (struct car_event_row){.seq = (uint64_t)car_pg_column_number(rows, at, SEQ),
-                                  .wall_ms = car_pg_column_number(rows, at, WALL),
-                                  .type = car_pg_column(rows, at, TYPE),
-                                  .content = car_pg_column(rows, at, CONTENT)};
-    if (row->seq == 0 || row->seq > CAR_EVENT_SEQ_MAX || id.len != sizeof row->id.bytes ||
-        !car_event_type_ok(row->type)) {
-        return CAR_EINVAL;
-    }
-    memcpy(row->id.bytes, id.ptr, id.len);
-    return 0;
-}
-
 /* Takes a row's event, where it passes: the index finds all that do, and sometimes more. */
 static int take(struct reader *reader, struct filling *f, const PGresult *rows, int at) {
     struct car_log_page *page = f->page;
     struct car_event_row row;
-    if (row_of(rows, at, &row) != 0 || (!page->filter && row.seq != f->next)) {
+    if (car_pg_row(rows, at, 0, &row) != 0 || (!page->filter && row.seq != f->next)) {
         return CAR_EINVAL; /* seqs have no hole */
     }
     f->next = page->descending ? row.seq - 1 : row.seq + 1;

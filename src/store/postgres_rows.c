@@ -28,18 +28,23 @@ static const char PUT_TENANTS[] = "INSERT INTO carillon.tenants (n, id, created_
                                   " SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])"
                                   " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
 
+static const char PUT_MARK[] = "UPDATE carillon.log SET mark = $1::bigint";
+
 /* Under relaxed a transaction whose end was not heard of is sent again, and may be there. */
 static const struct car_pg_statement COMMIT_STATEMENTS[] = {
     {"events", PUT_EVENTS("")},
     {"tenants", PUT_TENANTS},
-    {"mark", "UPDATE carillon.log SET mark = $1::bigint"},
+    {"mark", PUT_MARK},
+    CAR_PG_KEYS_STATEMENTS,
 };
 static const struct car_pg_statement RELAXED_STATEMENTS[] = {
     {"events", PUT_EVENTS(" ON CONFLICT (tenant, seq) DO NOTHING")},
     {"tenants", PUT_TENANTS},
-    {"mark", "UPDATE carillon.log SET mark = $1::bigint"},
+    {"mark", PUT_MARK},
+    CAR_PG_KEYS_STATEMENTS,
 };
-enum { STATEMENT_COUNT = 3 };
+enum { STATEMENT_COUNT = sizeof COMMIT_STATEMENTS / sizeof *COMMIT_STATEMENTS };
+static_assert(sizeof COMMIT_STATEMENTS == sizeof RELAXED_STATEMENTS, "the same ones");
 
 /* The arrays of "events", in its order; those of "tenants" follow. */
 enum array {
@@ -194,6 +199,26 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     return full ? send_events(postgres) : 0;
 }
 
+/* A transaction that was begun has to be asked, for what it has inserted counts; no keyed event waits in the arrays,
+ * for `remember` sends them. One that was not is left alone: nobody else writes, so what is committed now is what it
+ * would see, and where all are repeats it need neither begin nor end. */
+static int recall(struct car_rows *rows, struct car_publish *const *publishes, size_t count, int64_t since_ms) {
+    struct car_pg_rows *postgres = of_rows(rows);
+    return car_pg_keys_recall(&postgres->keys, &postgres->session.pg, &postgres->tenants, publishes, count, since_ms);
+}
+
+static int remember(struct car_rows *rows, const struct car_rows_key *keys, size_t count) {
+    struct car_pg_rows *postgres = of_rows(rows);
+    int err = postgres->events ? send_events(postgres) : send_begin(postgres);
+    return err ? err : car_pg_keys_send(&postgres->keys, &postgres->session.pg, &postgres->tenants, keys, count);
+}
+
+static int expire(struct car_rows *rows, int64_t since_ms, size_t max) {
+    struct car_pg_rows *postgres = of_rows(rows);
+    int err = send_begin(postgres);
+    return err ? err : car_pg_keys_send_expire(&postgres->session.pg, since_ms, max);
+}
+
 /* What the tenants have now, and, for a transaction that may have to be taken out again, had before. */
 static int send_tenants(struct car_pg_rows *postgres) {
     struct car_pg_session *session = &postgres->session;
@@ -261,6 +286,7 @@ static void postgres_free(struct car_rows *rows) {
     }
     car_buf_free(&postgres->words);
     car_buf_free(&postgres->lexemes);
+    car_pg_keys_free(&postgres->keys);
     free(postgres->shares);
     free(postgres->uri);
     free(postgres);
@@ -269,6 +295,9 @@ static void postgres_free(struct car_rows *rows) {
 static const struct car_rows_ops OPS = {.begin = begin,
                                         .tenant = tenant,
                                         .insert = insert,
+                                        .recall = recall,
+                                        .remember = remember,
+                                        .expire = expire,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,

@@ -8,6 +8,7 @@
 
 #include "group.h"
 #include "numbered.h"
+#include "postgres_keys.h"
 #include "postgres_session.h"
 
 #define CAR_PG_ARRAYS 11
@@ -34,6 +35,7 @@ struct car_pg_rows {
     struct car_buf arrays[CAR_PG_ARRAYS]; /* what goes to the server */
     unsigned events;                      /* in the arrays */
     struct car_buf words, lexemes;
+    struct car_pg_keys keys;
 };
 
 /* What stores in a database of that URI, without a connection yet. NULL without memory. */

@@ -19,10 +19,11 @@
 #define DELAY_MIN_MS      100u
 #define DELAY_MAX_MS      5000u
 
-/* Names of ours mean our schema, whatever the role's settings are; a statement ends before its patience does; and a
- * commit is one, unless the role asks for more. */
+/* Names of ours mean our schema, whatever the role's settings are; what is prepared while a table is small finds its
+ * rows by their index when it has grown; a statement ends before its patience does; and a commit is one, unless the
+ * role asks for more. */
 static const char SETTINGS[] =
-    "SET search_path = ''; SET jit = off; SET statement_timeout = 4000;"
+    "SET search_path = ''; SET jit = off; SET enable_seqscan = off; SET statement_timeout = 4000;"
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /* The database's lock: "Cln1", and 0. */

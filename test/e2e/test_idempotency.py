@@ -10,18 +10,52 @@ import time
 
 import pytest
 
-from harness import Eof, Http, Server, Team, check_event, problem, scaled
+from harness import Eof, Http, Postgres, Server, Team, Wall, check_event, problem, scaled, until
 
 ONE, BATCH = "/api/v1/events", "/api/v1/events/batch"
 FLAGS = ("--threads", "2", "--buffer-size", "100000")
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite", "relaxed"])
+class Lite:
+    """An SQLite database, and what it says."""
+
+    def __init__(self, folder):
+        self.path = f"{folder}/log.db"
+        self.store = f"sqlite:{self.path}"
+
+    def sql(self, text):
+        db = sqlite3.connect(self.path)
+        with db:
+            rows = db.execute(text).fetchall()
+        db.close()
+        return [[str(value) for value in row] for row in rows]
+
+
+class Post:
+    """A PostgreSQL database, and what it says."""
+
+    def __init__(self):
+        self.pg = Postgres.shared()
+        self.name = self.pg.new()
+        self.store = self.pg.uri(self.name)
+
+    def sql(self, text):
+        return self.pg.sql(self.name, "SET search_path = carillon; " + text)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path):
+    return Lite(tmp_path) if request.param == "sqlite" else Post()
+
+
+@pytest.fixture(scope="module", params=["memory", "sqlite", "sqlite relaxed", "postgres", "postgres relaxed"])
 def server(request, tmp_path_factory):
     flags, store = FLAGS, None
-    if request.param != "memory":
-        store = f"sqlite:{tmp_path_factory.mktemp('keys')}/log.db"
-    if request.param == "relaxed":
+    if "sqlite" in request.param:
+        store = Lite(tmp_path_factory.mktemp("keys")).store
+    elif "postgres" in request.param:
+        store = Post().store
+    if "relaxed" in request.param:
         flags += ("--durability", "relaxed")
     with Server(*flags, store=store) as s:
         yield s
@@ -183,19 +217,17 @@ def test_pipelined(server, tenant):
     assert newest(server, tenant) == 1
 
 
-def test_restart_and_a_day(tmp_path):
-    store, body = f"sqlite:{tmp_path}/log.db", [{"message": f"m{i}"} for i in range(1000)]
+def test_restart_and_a_day(database):
+    store, body = database.store, [{"message": f"m{i}"} for i in range(1000)]
     with Server(*FLAGS, store=store) as s:
         a, b = first(put(s, "t", "a", {"message": "x"})), first(put(s, "t", "b", body, BATCH))
     with Server(*FLAGS, store=store) as s:
         repeat(put(s, "t", "a", {"message": "x"}), a)
         repeat(put(s, "t", "b", body, BATCH), b)
         problem(put(s, "t", "a", {"message": "y"}), 422, "validation_error")
-    with sqlite3.connect(tmp_path / "log.db") as db:
-        rows = db.execute("SELECT first, count, length(key), length(body) FROM idempotency ORDER BY first").fetchall()
-        assert rows == [(1, 1, 32, 32), (2, 1000, 32, 32)]
-        db.execute("UPDATE idempotency SET at_ms = at_ms - 24 * 3600 * 1000 WHERE first = 1")
-    db.close()
+    rows = database.sql("SELECT first, count, length(key), length(body) FROM idempotency ORDER BY first")
+    assert rows == [["1", "1", "32", "32"], ["2", "1000", "32", "32"]]
+    database.sql("UPDATE idempotency SET at_ms = at_ms - 24 * 3600 * 1000 WHERE first = 1")
     with Server(*FLAGS, store=store) as s:
         assert first(put(s, "t", "a", {"message": "y"})).json()["seq"] == 1002
         problem(put(s, "t", "a", {"message": "x"}), 422, "validation_error")
@@ -203,12 +235,12 @@ def test_restart_and_a_day(tmp_path):
 
 
 class Repeaters:
-    """Publishers that repeat each request, over new connections, until it is answered: `todo` is what they have sent
+    """Publishers that repeat each request, over new connections, until it is answered with its events: `todo` is what they have sent
     and not heard of, `answers` what they were told of each key."""
 
     def __init__(self, tenant, count):
         self.tenant, self.todo, self.answers = tenant, [None] * count, {}
-        self.sent = {}
+        self.sent, self.refused = {}, 0
 
     def run(self, port, team):
         for n in range(len(self.todo)):
@@ -225,9 +257,15 @@ class Repeaters:
                 path, body = (BATCH, events) if count > 1 else (ONE, events[0])
                 self.todo[n], self.sent[key] = key, [e["message"] for e in events]
                 head = {"X-Tenant-ID": self.tenant, "Content-Type": "application/json", "Idempotency-Key": key}
-                for _ in range(2):
+                answers = 0
+                while answers < 2:
                     r = conn.request("POST", path, head, json.dumps(body).encode())
+                    if r.status == 503:
+                        self.refused += 1
+                        time.sleep(0.01)
+                        continue
                     assert r.status == 201, r
+                    answers += 1
                     made = r.json()
                     seqs = [e["seq"] for e in made.get("events", [made])]
                     assert self.answers.setdefault(key, seqs) == seqs
@@ -236,14 +274,29 @@ class Repeaters:
             pass  # it has died
 
 
-@pytest.mark.parametrize("rounds", [25])
-def test_crashes(tmp_path, rounds):
+def check_once(database, repeaters):
+    """Each key has led to its events, once, and to what its publisher was told."""
+    for r in repeaters:
+        assert r.todo == [None] * len(r.todo) and len(r.answers) == len(r.sent) > 50
+        rows = database.sql(
+            "SELECT seq, content FROM events WHERE tenant ="
+            f" (SELECT n FROM tenants WHERE id = '{r.tenant}') ORDER BY seq"
+        )
+        there = {int(seq): json.loads("{" + content.lstrip(",") + "}")["message"] for seq, content in rows}
+        assert list(there) == list(range(1, len(there) + 1))
+        assert len(there) == sum(len(m) for m in r.sent.values())
+        for key, seqs in r.answers.items():
+            assert [there[seq] for seq in seqs] == r.sent[key]
+    assert database.sql("SELECT count(*) FROM idempotency") == [[str(sum(len(r.sent) for r in repeaters))]]
+
+
+def test_crashes(database):
     """kill -9 at random moments; who had no answer asks again: each key yields its events once."""
-    store, rng, team = f"sqlite:{tmp_path}/log.db", random.Random(7), None
+    rng, team, rounds = random.Random(7), None, scaled(25 if isinstance(database, Lite) else 10)
     repeaters = [Repeaters(t, 4) for t in ("a", "b")]
-    for i in range(scaled(rounds) + 1):
-        last = i == scaled(rounds)
-        with Server(*FLAGS, store=store) as s:
+    for i in range(rounds + 1):
+        last = i == rounds
+        with Server(*FLAGS, store=database.store) as s:
             team = Team()
             for r in repeaters:
                 r.run(s.port, team)
@@ -255,20 +308,53 @@ def test_crashes(tmp_path, rounds):
                 s.crash()
         if not last:
             team.join()
-    db = sqlite3.connect(tmp_path / "log.db")
-    for r in repeaters:
-        assert r.todo == [None] * 4 and len(r.answers) == len(r.sent) > 50
-        (n,) = db.execute("SELECT n FROM tenants WHERE id = ?", (r.tenant,)).fetchone()
-        there = {}
-        for seq, content in db.execute("SELECT seq, content FROM events WHERE tenant = ? ORDER BY seq", (n,)):
-            there[seq] = json.loads("{" + content.lstrip(",") + "}")["message"]
-        assert list(there) == list(range(1, len(there) + 1))
-        assert len(there) == sum(len(m) for m in r.sent.values())
-        for key, seqs in r.answers.items():
-            assert [there[seq] for seq in seqs] == r.sent[key]
-    (keys,) = db.execute("SELECT count(*) FROM idempotency").fetchone()
-    assert keys == sum(len(r.sent) for r in repeaters)
-    db.close()
+    check_once(database, repeaters)
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_ended_connections(durability):
+    """PostgreSQL's processes end under load; who was refused asks again: each key yields its events once."""
+    database, team = Post(), Team()
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
+    repeaters = [Repeaters(t, 4) for t in ("a", "b")]
+    with Server(*FLAGS, "--durability", durability, store=database.store) as s:
+        for r in repeaters:
+            r.run(s.port, team)
+        for _ in range(scaled(15)):
+            before = sum(len(r.answers) for r in repeaters)
+            database.pg.sql("postgres", end)
+            until(lambda b=before: sum(len(r.answers) for r in repeaters) > b + 20, "events flow again")
+        team.stop.set()
+        team.join()
+    assert sum(r.refused for r in repeaters) > 0
+    check_once(database, repeaters)
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_a_commit_that_is_not_heard_of(durability):
+    """Refused, its key goes with it; promised, it is sent again, and is there once."""
+    database = Post()
+    wall = Wall(database.pg.port)
+    with Server(*FLAGS, "--durability", durability, store=database.pg.uri(database.name, wall.port)) as s:
+        a = first(put(s, "t", "a", {"message": "x"}))
+        until(lambda: database.sql("SELECT count(*) FROM idempotency") == [["1"]], "that is stored")
+        wall.spare, wall.mode = 1, "deaf"  # the key is looked up before
+        b = put(s, "t", "b", {"message": "y"})
+        assert b.status == (503 if durability == "commit" else 201)
+        until(lambda: s.get("/readyz").status == 503, "it fails")
+        assert database.sql("SELECT count(*) FROM idempotency") == [["2"]]
+        wall.mode = "pass"
+        until(lambda: s.get("/readyz").status == 200, "it recovers")
+        if durability == "commit":
+            assert database.sql("SELECT count(*) FROM idempotency") == [["1"]]
+            b = first(put(s, "t", "b", {"message": "z"}))
+            repeat(put(s, "t", "b", {"message": "z"}), b)
+        else:
+            repeat(put(s, "t", "b", {"message": "y"}), b)
+        repeat(put(s, "t", "a", {"message": "x"}), a)
+        assert newest(s, "t") == 2
+    assert database.sql("SELECT first FROM idempotency ORDER BY first") == [["1"], ["2"]]
+    wall.close()
 
 
 def test_a_store_that_refuses(tmp_path):

@@ -13,31 +13,44 @@
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/worker.h"
 
-#include "feed_fixture.h"
 #include "suite.h"
+#include "support/feed_fixture.h"
+#include "support/postgres.h"
 
 /* Publishes with a key are stored once, whatever the log: what it knows of them it knows as long as their events. */
 
 enum { WORKERS = 2, KEEP = 5, EVENTS = 300 };
 
-/* The logs, by number: in memory, in a database under `commit`, and under `relaxed`. */
+/* The logs: in memory, and in databases. */
+enum store { MEMORY, SQLITE, SQLITE_RELAXED, POSTGRES, POSTGRES_RELAXED, STORES };
 
 static struct feed_fixture f;
 static char folder[] = "/tmp/carillon-keys-XXXXXX";
 static char path[64];
+static char uri[200];
 static unsigned files;
 
-static void open_store(unsigned store) {
-    if (store == 0) {
+static bool is_relaxed(enum store store) {
+    return store == SQLITE_RELAXED || store == POSTGRES_RELAXED;
+}
+
+static void open_store(enum store store) {
+    if (store == MEMORY) {
         feed_open(&f, WORKERS, KEEP);
+    } else if (store < POSTGRES) {
+        feed_open_sqlite(&f, WORKERS, KEEP, path, is_relaxed(store));
     } else {
-        feed_open_sqlite(&f, WORKERS, KEEP, path, store == 2);
+        feed_open_postgres(&f, WORKERS, KEEP, uri, is_relaxed(store));
     }
     feed_start(&f);
 }
 
-static struct car_tenant *open_new(unsigned store) {
-    snprintf(path, sizeof path, "%s/%u.db", folder, files++);
+static struct car_tenant *open_new(enum store store) {
+    if (store < POSTGRES) {
+        snprintf(path, sizeof path, "%s/%u.db", folder, files++);
+    } else {
+        postgres_new(uri, sizeof uri);
+    }
     open_store(store);
     return feed_tenant(&f, "a");
 }
@@ -124,7 +137,7 @@ static int status_of(struct car_tenant *tenant, unsigned key, unsigned body, uin
 }
 
 static void test_once(void) {
-    for (unsigned store = 0; store < 3; store++) {
+    for (enum store store = MEMORY; store < STORES; store++) {
         struct car_tenant *a = open_new(store);
         struct car_tenant *b = feed_tenant(&f, "b");
         char json[sizeof ticket.json];
@@ -170,7 +183,7 @@ static void test_met(void) {
     };
     enum { COUNT = sizeof ITEMS / sizeof *ITEMS };
     static struct ticket tickets[COUNT];
-    for (unsigned store = 0; store < 3; store++) {
+    for (enum store store = MEMORY; store < STORES; store++) {
         struct car_tenant *a = open_new(store);
         CU_ASSERT_EQUAL(fresh(a, 9, 9, 1), 1);
         while (!car_drain_claim(a)) { /* the log's thread lets go of it a moment after its answer */
@@ -192,34 +205,26 @@ static void test_met(void) {
     }
 }
 
-/* Only repeats: nothing is stored, and the log goes on. */
-static void test_only_repeats(void) {
-    for (unsigned store = 1; store < 3; store++) {
-        struct car_tenant *a = open_new(store);
-        CU_ASSERT_EQUAL(fresh(a, 1, 1, 2), 1);
-        usleep(200000); /* relaxed has committed */
-        for (unsigned i = 0; i < 10; i++) {
-            CU_ASSERT_EQUAL(again(a, 1, 1, 2), 1);
-        }
-        sqlite3 *other;
-        CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &other), SQLITE_OK);
-        sqlite3_busy_timeout(other, 1000);
-        /* It holds no lock while it waits. */
-        CU_ASSERT_EQUAL(sqlite3_exec(other, "BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-        sqlite3_close(other);
-        CU_ASSERT_EQUAL(fresh(a, 2, 1, 2), 3);
-        feed_close(&f);
+/* Of the database that is open, or was; PostgreSQL's tables are in a schema that SQLite does not have. */
+static void run_sql(enum store store, const char *sql) {
+    if (store >= POSTGRES) {
+        char line[400];
+        snprintf(line, sizeof line, "SET search_path = carillon; %s", sql);
+        postgres_run(uri, line);
+        return;
     }
-}
-
-static void run_sql(const char *sql) {
     sqlite3 *db;
     CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
     CU_ASSERT_EQUAL(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
 
-static int64_t ask_sql(const char *sql) {
+static int64_t ask_sql(enum store store, const char *sql) {
+    if (store >= POSTGRES) {
+        char line[400];
+        snprintf(line, sizeof line, "SET search_path = carillon; %s", sql);
+        return postgres_number(uri, line);
+    }
     sqlite3 *db;
     sqlite3_stmt *statement;
     CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
@@ -231,14 +236,14 @@ static int64_t ask_sql(const char *sql) {
     return number;
 }
 
-static struct car_tenant *reopen(unsigned store) {
+static struct car_tenant *reopen(enum store store) {
     feed_close(&f);
     open_store(store);
     return feed_tenant_find(&f, "a");
 }
 
 static void test_restart(void) {
-    for (unsigned store = 1; store < 3; store++) {
+    for (enum store store = SQLITE; store < STORES; store++) {
         struct car_tenant *a = open_new(store);
         char json[sizeof ticket.json];
         CU_ASSERT_EQUAL(fresh(a, 1, 1, 1), 1);
@@ -253,13 +258,13 @@ static void test_restart(void) {
         CU_ASSERT_EQUAL(status_of(feed_tenant(&f, "new"), 1, 1, 1), 0);
         CU_ASSERT_FALSE(ticket.replayed);
         feed_close(&f);
-        CU_ASSERT_EQUAL(ask_sql("SELECT count(*) FROM idempotency"), 4);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM idempotency"), 4);
     }
 }
 
 /* After a day, or once its events are gone, a key is as good as new. */
 static void test_over(void) {
-    for (unsigned store = 1; store < 3; store++) {
+    for (enum store store = SQLITE; store < STORES; store++) {
         char sql[200];
         struct car_tenant *a = open_new(store);
         CU_ASSERT_EQUAL(fresh(a, 1, 1, 1), 1);
@@ -267,27 +272,27 @@ static void test_over(void) {
         feed_close(&f);
         snprintf(sql, sizeof sql, "UPDATE idempotency SET at_ms = at_ms - %lld WHERE first = 1",
                  (long long)CAR_REPEAT_MS - 60000);
-        run_sql(sql);
+        run_sql(store, sql);
         open_store(store);
         a = feed_tenant_find(&f, "a");
         CU_ASSERT_EQUAL(again(a, 1, 1, 1), 1); /* a minute is left */
         feed_close(&f);
-        run_sql("UPDATE idempotency SET at_ms = at_ms - 60000 WHERE first = 1");
+        run_sql(store, "UPDATE idempotency SET at_ms = at_ms - 60000 WHERE first = 1");
         open_store(store);
         a = feed_tenant_find(&f, "a");
         CU_ASSERT_EQUAL(fresh(a, 1, 7, 1), 4);
         CU_ASSERT_EQUAL(again(a, 1, 7, 1), 4);
         CU_ASSERT_EQUAL(again(a, 2, 1, 2), 2);
         feed_close(&f);
-        CU_ASSERT_EQUAL(ask_sql("SELECT count(*) FROM idempotency"), 2);
-        run_sql("UPDATE tenants SET forgotten = 2"); /* the first of the two */
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM idempotency"), 2);
+        run_sql(store, "UPDATE tenants SET forgotten = 2"); /* the first of the two */
         open_store(store);
         a = feed_tenant_find(&f, "a");
         CU_ASSERT_EQUAL(fresh(a, 2, 9, 1), 5);
         CU_ASSERT_EQUAL(again(a, 1, 7, 1), 4);
         feed_close(&f);
         /* Rows that have gone, whoever has taken them. */
-        run_sql("DELETE FROM events WHERE seq = 4");
+        run_sql(store, "DELETE FROM events WHERE seq = 4");
         open_store(store);
         a = feed_tenant_find(&f, "a");
         CU_ASSERT_EQUAL(fresh(a, 1, 7, 1), 6);
@@ -296,30 +301,103 @@ static void test_over(void) {
     }
 }
 
+#define OLD_KEYS(digest)                                                                                               \
+    "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 400)"                                   \
+    "INSERT INTO idempotency SELECT (SELECT n FROM tenants), " digest ", " digest ", 1, 1, n FROM i"
+
 /* Old keys go in small steps, with transactions that store keys; those of today stay. */
 static void test_swept(void) {
-    for (unsigned store = 1; store < 3; store++) {
+    for (enum store store = SQLITE; store < STORES; store++) {
         struct car_tenant *a = open_new(store);
         CU_ASSERT_EQUAL(fresh(a, 1, 1, 1), 1);
         feed_close(&f);
-        run_sql(
-            "WITH RECURSIVE i (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 400)"
-            "INSERT INTO idempotency SELECT (SELECT n FROM tenants), randomblob(32), randomblob(32), 1, 1, n FROM i");
+        run_sql(store,
+                store < POSTGRES ? OLD_KEYS("randomblob(32)") : OLD_KEYS("decode(repeat(md5(i.n::text), 2), 'hex')"));
         open_store(store);
         a = feed_tenant_find(&f, "a");
-        int64_t before = ask_sql("SELECT count(*) FROM idempotency");
+        int64_t before = ask_sql(store, "SELECT count(*) FROM idempotency");
         CU_ASSERT_EQUAL(before, 401);
         for (unsigned key = 2; key < 12; key++) {
             CU_ASSERT_EQUAL(fresh(a, key, 1, 1), key);
-            if (store == 1) {
-                int64_t now = ask_sql("SELECT count(*) FROM idempotency WHERE at_ms < 1000");
+            if (!is_relaxed(store)) {
+                int64_t now = ask_sql(store, "SELECT count(*) FROM idempotency WHERE at_ms < 1000");
                 CU_ASSERT(now <= before && before - now <= 67);
                 before = now;
             }
         }
         feed_close(&f);
-        CU_ASSERT_EQUAL(ask_sql("SELECT count(*) FROM idempotency WHERE at_ms < 1000"), 0);
-        CU_ASSERT_EQUAL(ask_sql("SELECT count(*) FROM idempotency"), 11);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM idempotency WHERE at_ms < 1000"), 0);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM idempotency"), 11);
+    }
+}
+
+/* Only repeats: nothing is stored, the log goes on, and holds no lock while it waits. */
+static void test_only_repeats(void) {
+    for (enum store store = SQLITE; store < STORES; store++) {
+        struct car_tenant *a = open_new(store);
+        CU_ASSERT_EQUAL(fresh(a, 1, 1, 2), 1);
+        usleep(200000); /* relaxed has committed */
+        for (unsigned i = 0; i < 10; i++) {
+            CU_ASSERT_EQUAL(again(a, 1, 1, 2), 1);
+        }
+        if (store < POSTGRES) {
+            sqlite3 *other;
+            CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &other), SQLITE_OK);
+            sqlite3_busy_timeout(other, 1000);
+            CU_ASSERT_EQUAL(sqlite3_exec(other, "BEGIN IMMEDIATE; ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+            sqlite3_close(other);
+        } else {
+            CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM pg_stat_activity"
+                                           " WHERE datname = current_database() AND state LIKE 'idle in%'"),
+                            0);
+        }
+        CU_ASSERT_EQUAL(fresh(a, 2, 1, 2), 3);
+        feed_close(&f);
+    }
+}
+
+/* What an open transaction has inserted counts, and it is one afterwards as before. */
+static void test_open_transaction(void) {
+    static struct ticket tickets[60];
+    for (enum store store = SQLITE; store < STORES; store++) {
+        struct car_tenant *a = open_new(store);
+        for (unsigned i = 0; i < 60; i++) {
+            CU_ASSERT_EQUAL(fresh(a, 0, 1, 1), 3 * i + 1);
+            CU_ASSERT_EQUAL(fresh(a, i + 1, 1, 2), 3 * i + 2);
+            CU_ASSERT_EQUAL(again(a, i + 1, 1, 2), 3 * i + 2);
+            CU_ASSERT_EQUAL(status_of(a, i + 1, 2, 2), CAR_EEXIST);
+        }
+        for (unsigned i = 0; i < 60; i++) {
+            begin(&tickets[i], a, i + 1, 1, 2);
+        }
+        for (unsigned i = 0; i < 60; i++) {
+            wait_for(&tickets[i]);
+            CU_ASSERT(tickets[i].replayed && tickets[i].first == 3 * i + 2);
+        }
+        feed_close(&f);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM events"), 180);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT sum(count) FROM idempotency"), 120);
+    }
+}
+
+/* PostgreSQL ends the connections in the middle of it: who repeats what was refused has it once. */
+static void test_ended_connections(void) {
+    for (enum store store = POSTGRES; store < STORES; store++) {
+        struct car_tenant *a = open_new(store);
+        for (unsigned key = 1; key <= 60; key++) {
+            if (key % 10 == 0) {
+                postgres_run(uri, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                                  " WHERE datname = current_database() AND pid <> pg_backend_pid()");
+            }
+            for (unsigned i = 0; i < 2000 && status_of(a, key, 1, 2) != 0; i++) {
+                usleep(5000);
+            }
+            CU_ASSERT_EQUAL(ticket.first, 2 * key - 1);
+            CU_ASSERT_EQUAL(status_of(a, key, 2, 2), CAR_EEXIST);
+        }
+        feed_close(&f);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM events"), 120);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM idempotency WHERE count = 2 AND first % 2 = 1"), 60);
     }
 }
 
@@ -334,20 +412,20 @@ static rlim_t limit_files(rlim_t soft) {
 
 /* A store that refuses: who was refused has left no key, and what was promised keeps its own. */
 static void test_refused(void) {
-    for (unsigned store = 1; store < 3; store++) {
+    for (enum store store = SQLITE; store < POSTGRES; store++) {
         struct car_tenant *a = open_new(store);
         CU_ASSERT_EQUAL(fresh(a, 1, 1, 1), 1);
         usleep(200000); /* relaxed has committed */
         rlim_t soft = limit_files(4096);
         /* Under relaxed this is promised before the commit fails. */
         uint64_t promised = fresh(a, 2, 1, 1);
-        CU_ASSERT_EQUAL(promised, store == 1 ? 0 : 2);
+        CU_ASSERT_EQUAL(promised, is_relaxed(store) ? 2 : 0);
         for (unsigned i = 0; i < 20000 && !atomic_load(&f.feed.log->failing); i++) {
             usleep(1000);
         }
         CU_ASSERT_FATAL(atomic_load(&f.feed.log->failing));
         CU_ASSERT_EQUAL(status_of(a, 3, 1, 2), CAR_ESYS);
-        if (store == 1) {
+        if (!is_relaxed(store)) {
             CU_ASSERT_EQUAL(again(a, 1, 1, 1), 1); /* for that nothing has to be written */
             CU_ASSERT(atomic_load(&f.feed.log->failing));
         }
@@ -364,14 +442,14 @@ static void test_refused(void) {
         CU_ASSERT_EQUAL(again(a, 3, 1, 2), 3);
         CU_ASSERT_EQUAL(car_tenant_newest(a), 4);
         feed_close(&f);
-        CU_ASSERT_EQUAL(ask_sql("SELECT count(*) FROM events"), 4);
+        CU_ASSERT_EQUAL(ask_sql(store, "SELECT count(*) FROM events"), 4);
     }
 }
 
 /* Refused together: the first of a key and those that wait for it. */
 static void test_met_and_refused(void) {
     static struct ticket tickets[4];
-    struct car_tenant *a = open_new(1);
+    struct car_tenant *a = open_new(SQLITE);
     CU_ASSERT_EQUAL(fresh(a, 9, 9, 1), 1);
     while (!car_drain_claim(a)) {
         usleep(100);
@@ -397,6 +475,8 @@ static const struct car_test TESTS[] = {
     {"only repeats", test_only_repeats},
     {"restart", test_restart},
     {"over", test_over},
+    {"open transaction", test_open_transaction},
+    {"ended connections", test_ended_connections},
     {"swept", test_swept},
     {"refused", test_refused},
     {"met and refused", test_met_and_refused},
