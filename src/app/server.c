@@ -156,7 +156,10 @@ static int open_sqlite(struct server *server, const char *path, bool relaxed, ch
 }
 
 static int open_postgres(struct server *server, const char *uri, bool relaxed, char *why, size_t size) {
-    const struct car_postgres_config postgres = {.uri = uri, .relaxed = relaxed};
+    const struct car_postgres_config postgres = {.uri = uri,
+                                                 .relaxed = relaxed,
+                                                 .retain_ms = server->config->retention_ms,
+                                                 .retain_count = server->config->retention_count};
     return car_log_postgres(&server->feed, server->reclaim, server->reader, &postgres, &server->feed.log, why, size);
 }
 

@@ -97,6 +97,10 @@ int car_log_postgres(struct car_feed *feed, struct car_reclaim *reclaim, struct 
     int err = car_pg_session_open(&postgres->session);
     err = err ? err : restore(&restoring);
     err = err ? err : car_pg_rows_ready(postgres);
+    if (!err && (config->retain_ms || config->retain_count)) {
+        postgres->upkeep = car_pg_upkeep_open(feed, reclaim, &postgres->session, config);
+        err = postgres->upkeep ? 0 : CAR_ENOMEM;
+    }
     struct car_pages *pages = err ? NULL : open_pages(reclaim, postgres->uri);
     struct car_log *log = pages ? car_group_open(feed, reclaim, &postgres->rows, pages, config->relaxed) : NULL;
     if (!log) {

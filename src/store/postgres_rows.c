@@ -279,6 +279,9 @@ static void rollback(struct car_rows *rows) {
 
 static void postgres_free(struct car_rows *rows) {
     struct car_pg_rows *postgres = of_rows(rows);
+    if (postgres->upkeep) {
+        car_pg_upkeep_close(&postgres->upkeep);
+    }
     car_pg_session_close(&postgres->session);
     car_numbered_free(&postgres->tenants);
     for (enum array i = 0; i < ARRAYS; i++) {

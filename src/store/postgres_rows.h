@@ -10,6 +10,7 @@
 #include "numbered.h"
 #include "postgres_keys.h"
 #include "postgres_session.h"
+#include "postgres_upkeep.h"
 
 #define CAR_PG_ARRAYS 11
 
@@ -22,6 +23,7 @@ struct car_pg_share {
 struct car_pg_rows {
     struct car_rows rows; /* first */
     struct car_pg_session session;
+    struct car_pg_upkeep *upkeep; /* NULL where nothing is to be forgotten */
     const struct car_pg_statement *statements;
     struct car_numbered tenants;
     char *uri;

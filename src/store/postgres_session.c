@@ -26,15 +26,9 @@ static const char SETTINGS[] =
     "SET search_path = ''; SET jit = off; SET enable_seqscan = off; SET statement_timeout = 4000;"
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
-/* The database's lock: "Cln1", and 0. */
-#define LOCK_KEY "1131179569"
+static const char LOCK[] = "SELECT pg_try_advisory_lock(" CAR_PG_LOCK_KEY ", 0)";
 
-static const char LOCK[] = "SELECT pg_try_advisory_lock(" LOCK_KEY ", 0)";
-
-static const char END_FORMER[] =
-    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-    " AND classid = " LOCK_KEY " AND objid = 0 AND objsubid = 2 AND pid = $1"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+static const char END_FORMER[] = "SELECT pg_terminate_backend(pid) FROM (" CAR_PG_LOCK_OF("$1") ") AS former";
 
 static const char NAME[] = "SELECT epoch, mark FROM carillon.log";
 
@@ -137,6 +131,7 @@ int car_pg_session_ready(struct car_pg_session *session, const struct car_pg_sta
     err = err ? err : car_pg_exec(&session->pg, SETTINGS);
     session->pg.patience_ms = PATIENCE_MS;
     session->delay_ms = DELAY_MIN_MS;
+    atomic_store(&session->backend, err ? 0 : session->former);
     return err;
 }
 
@@ -253,11 +248,13 @@ int car_pg_session_check(struct car_pg_session *session, const struct car_pg_sta
         snprintf(session->pg.why, sizeof session->pg.why, "not connected: %.200s", session->said);
         return CAR_ESYS;
     }
+    atomic_store(&session->backend, 0);
     int err = go_on(session, statements, count);
     if (err && err != CAR_EFULL) {
         car_pg_close(&session->pg);
         put_off(session);
     } else if (!err) {
+        atomic_store(&session->backend, session->former);
         session->delay_ms = DELAY_MIN_MS;
         session->said[0] = '\0';
     }

@@ -1,6 +1,8 @@
 #ifndef CARILLON_STORE_POSTGRES_SESSION_H
 #define CARILLON_STORE_POSTGRES_SESSION_H
 
+#include <stdatomic.h>
+
 #include "carillon/base/buf.h"
 #include "carillon/feed/feed.h"
 
@@ -11,6 +13,15 @@
  * session's), so there is one writer. `mark` is another number after each transaction: it tells whether one was
  * committed whose end was not heard of, and whether another server has written while there was no connection.
  */
+/* The database's lock: "Cln1", and 0. */
+#define CAR_PG_LOCK_KEY "1131179569"
+
+/* Selects that process of the server where it has the lock. */
+#define CAR_PG_LOCK_OF(process)                                                                                        \
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = " CAR_PG_LOCK_KEY                  \
+    " AND objid = 0 AND objsubid = 2 AND pid = " process                                                               \
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+
 struct car_pg_session {
     struct car_pg pg; /* its `why` also has what is wrong with the session */
     const char *uri;
@@ -25,10 +36,11 @@ struct car_pg_session {
     struct car_buf undo_tenants, undo_newest; /* arrays: which tenants it is about, and what they had before */
 
     bool connecting;
-    int former;        /* the last connection's process on the server; 0 before the first */
-    uint64_t next_try; /* car_clock_mono_us */
-    unsigned delay_ms; /* behind the next failure */
-    char said[240];    /* why there is no connection, as it was logged last */
+    int former;         /* the last connection's process on the server; 0 before the first */
+    atomic_int backend; /* the same, once all is found to be well; 0 while it is not known. Any thread */
+    uint64_t next_try;  /* car_clock_mono_us */
+    unsigned delay_ms;  /* behind the next failure */
+    char said[240];     /* why there is no connection, as it was logged last */
 };
 
 struct car_pg_statement {

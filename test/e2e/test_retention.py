@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Server, until
+from harness import Postgres, Server, Wall, until
 
 
 @pytest.fixture
@@ -109,3 +109,86 @@ def test_crash_in_between(store, tmp_path):
         db = sqlite3.connect(f"file:{tmp_path}/log.db?mode=ro", uri=True, timeout=10)
         assert db.execute("SELECT sum(count) FROM types").fetchone() == (50,)
         db.close()
+
+
+def held(pg, database, tenant="t"):
+    """The seqs that the database has."""
+    sql = "SELECT seq FROM carillon.events e JOIN carillon.tenants t ON t.n = e.tenant"
+    return [int(seq) for (seq,) in pg.sql(database, f"{sql} WHERE t.id = '{tenant}' ORDER BY seq")]
+
+
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_postgres(durability):
+    pg = Postgres.shared()
+    database = pg.new()
+    flags = ("--retention", "/20", "--threads", "2", "--durability", durability)
+    with Server(*flags, store=pg.uri(database)) as s:
+        ws = s.ws("busy")
+        sent = s.flood("busy", (f"m{i}" for i in range(300)))
+        s.flood("quiet", (f"m{i}" for i in range(5)))
+        until(lambda: held(pg, database, "busy") == list(range(281, 301)), "the rest is deleted")
+        until(lambda: listed(s, "busy") == list(range(281, 301)), "and not listed")
+        assert ws.events(300) == sent
+        assert held(pg, database, "quiet") == listed(s, "quiet") == [1, 2, 3, 4, 5]
+        assert gap(s, "busy", 100) == ((101, 280), 281)
+        assert gap(s, "busy", 290) == (None, 291)
+        stats = s.get("/events/stats", "busy").json()
+        assert (stats["first_seq"], stats["last_seq"], stats["total"]) == (281, 300, 20)
+    with Server("--durability", durability, store=pg.uri(database)) as s:
+        assert listed(s, "busy") == list(range(281, 301))
+        assert gap(s, "busy", 100) == ((101, 280), 281)
+    with Server(*flags, store=pg.uri(database)) as s:
+        s.flood("busy", (f"n{i}" for i in range(20)))
+        until(lambda: held(pg, database, "busy") == list(range(301, 321)), "it goes on")
+        assert gap(s, "busy", 0) == ((1, 300), 301)
+
+
+def test_postgres_by_age():
+    pg = Postgres.shared()
+    database = pg.new()
+    with Server("--retention", "1s/", store=pg.uri(database)) as s:
+        s.flood("t", (f"m{i}" for i in range(30)))
+        until(lambda: held(pg, database) == [], "they are too old")
+        assert s.ws("t").hello["seq"] == 30
+        pg.stop("fast")
+        pg.start()
+        until(lambda: s.get("/readyz").status == 200, "it recovers")
+        s.publish("t", "again")
+        until(lambda: held(pg, database) == [31], "that is stored")
+        until(lambda: held(pg, database) == [], "it forgets again")
+    with Server("--retention", "1h/", store=pg.uri(database)) as s:
+        assert s.publish("t", "new")["seq"] == 32
+        assert gap(s, "t", 10) == ((11, 31), 32)
+
+
+def test_postgres_crash_in_between():
+    """kill -9 while it deletes: what is left is deleted later, and what is to be kept is there."""
+    pg = Postgres.shared()
+    database = pg.new()
+    for i in range(5):
+        with Server("--retention", "/50", store=pg.uri(database)) as s:
+            s.flood("t", (f"m{i}" for i in range(2000)))
+            time.sleep(0.25 * i)
+            s.crash()
+    with Server("--retention", "/50", store=pg.uri(database)) as s:
+        assert s.ws("t").hello["seq"] == 10000
+        until(lambda: held(pg, database) == list(range(9951, 10001)), "the rest is deleted")
+        assert pg.sql(database, "SELECT sum(count) FROM carillon.types") == [["50"]]
+
+
+def test_postgres_that_is_another_servers_now():
+    """Nothing of another server's log is forgotten, though the connection is there again."""
+    pg = Postgres.shared()
+    database, wall = pg.new(), Wall(pg.port)
+    with Server("--retention", "/5", store=pg.uri(database, wall.port)) as s:
+        s.publish("t", "one")
+        wall.mode = "shut"
+        wall.cut()
+        until(lambda: s.get("/readyz").status == 503, "it notices")
+        with Server(store=pg.uri(database)) as other:
+            other.flood("t", (f"m{i}" for i in range(50)))
+            wall.mode = "pass"
+            until(lambda: "in use by another server" in s.process.output(), "it is told so")
+            time.sleep(2.5)  # two looks
+            assert len(held(pg, database)) == 51
+    wall.close()

@@ -86,10 +86,15 @@ void feed_unlink_search(const char *path) {
 }
 
 void feed_open_postgres(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *uri, bool relaxed) {
-    char why[400];
     const struct car_postgres_config config = {.uri = uri, .relaxed = relaxed};
+    feed_open_postgres_with(f, workers, keep, &config);
+}
+
+void feed_open_postgres_with(struct feed_fixture *f, unsigned workers, uint32_t keep,
+                             const struct car_postgres_config *config) {
+    char why[400];
     open_without_log(f, workers, keep);
-    must(car_log_postgres(&f->feed, f->reclaim, f->reader, &config, &f->feed.log, why, sizeof why) == 0, why);
+    must(car_log_postgres(&f->feed, f->reclaim, f->reader, config, &f->feed.log, why, sizeof why) == 0, why);
 }
 
 static void stop(struct car_worker *worker, void *arg) {

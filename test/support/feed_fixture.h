@@ -49,6 +49,9 @@ void feed_open_sqlite_with(struct feed_fixture *f, unsigned workers, uint32_t ke
                            const struct car_sqlite_config *config);
 /* The same in a PostgreSQL database. */
 void feed_open_postgres(struct feed_fixture *f, unsigned workers, uint32_t keep, const char *uri, bool relaxed);
+struct car_postgres_config;
+void feed_open_postgres_with(struct feed_fixture *f, unsigned workers, uint32_t keep,
+                             const struct car_postgres_config *config);
 
 /* The tenant of that name; NULL where there is none. */
 struct car_tenant *feed_tenant_find(struct feed_fixture *f, const char *id);

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct car_feed;
 struct car_log;
@@ -10,8 +11,9 @@ struct car_reader;
 struct car_reclaim;
 
 struct car_postgres_config {
-    const char *uri; /* postgres://…, checked (car_postgres_check) */
-    bool relaxed;    /* answer before the commit, which comes within 100 ms */
+    const char *uri;                  /* postgres://…, checked (car_postgres_check) */
+    bool relaxed;                     /* answer before the commit, which comes within 100 ms */
+    uint64_t retain_ms, retain_count; /* how long, and how many of a tenant, events are kept; 0: for ever, all */
 };
 
 /*
