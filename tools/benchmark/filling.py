@@ -64,6 +64,7 @@ def publish_all(to: http.client.HTTPConnection, events: int) -> None:
 # Row by row
 
 Row = dict[str, object]
+NOT_SUMMED = -1  # what the server takes for a row without a sum
 
 
 def rows_of(db: sqlite3.Connection, table: str) -> list[Row]:
@@ -82,6 +83,8 @@ def insert_all(database: Path, events: int) -> None:
     most, others = share(events)
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
         event, tenant, types = rows_of(db, "events"), rows_of(db, "tenants"), rows_of(db, "types")
+        for row in event + tenant:
+            row |= {"sum": NOT_SUMMED} if "sum" in row else {}
         mine = [row for row in tenant if row.get("id") == TENANT]
         if len(event) != 1 or len(mine) != 1:
             raise ServerError("the database is not the one of a server that has stored one event")

@@ -90,6 +90,8 @@ class Traffic:
             while not self.team.stop.is_set():
                 for tenant in TENANTS:
                     r = conn.request("GET", "/events?limit=1000", {"X-Tenant-ID": tenant})
+                    if r.status == 503:
+                        continue  # what memory does not have cannot be read now
                     seqs = [e["seq"] for e in r.json()["events"]]
                     assert r.status == 200 and seqs == list(range(len(seqs) and seqs[0], 0, -1))[: len(seqs)]
                 assert conn.request("GET", "/livez").status == 200
