@@ -73,6 +73,17 @@ int car_command_post(const struct car_subscriber *subscriber, const struct car_c
 
 /* replay */
 
+bool car_command_is_foreign(const struct car_api *api, const struct car_json_value *epoch) {
+    struct car_buf text = CAR_BUF_INIT;
+    bool named = epoch->kind != CAR_JSON_ABSENT && epoch->kind != CAR_JSON_NULL;
+    if (epoch->kind == CAR_JSON_STRING) {
+        (void)car_json_string_decode(epoch->raw, &text);
+    }
+    bool foreign = named && !car_span_eq(car_buf_view(&text), car_span_cstr(api->feed->epoch));
+    car_buf_free(&text);
+    return foreign;
+}
+
 int car_command_since(const struct car_subscriber *subscriber, const struct car_json_value *since,
                       const struct car_json_value *since_id, uint64_t *out, struct car_refusal *refusal) {
     *out = 0;
@@ -107,6 +118,9 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
     bool limited = command->limit.kind != CAR_JSON_ABSENT;
     if (limited && (car_json_u64(&command->limit, CAR_SCAN_EVENTS_MAX, &limit) != 0 || limit == 0)) {
         return car_refuse(refusal, "bad_request", "limit", "must be 1 to 1000");
+    }
+    if (car_command_is_foreign(subscriber->api, &command->epoch)) {
+        return car_refuse(refusal, "bad_request", "epoch", "is not this log's: its seqs are others");
     }
     int err = car_command_since(subscriber, &command->since, &command->since_id, &since, refusal);
     if (err) {

@@ -13,9 +13,9 @@ struct car_event;
 
 /* What a subscriber asks for over its connection, whatever the transport: the values as they were sent. */
 struct car_command {
-    struct car_json_value message, metadata, type; /* post_event */
-    const char *type_name;                         /* what `type` is called there */
-    struct car_json_value since, since_id, limit;  /* replay */
+    struct car_json_value message, metadata, type;       /* post_event */
+    const char *type_name;                               /* what `type` is called there */
+    struct car_json_value since, since_id, limit, epoch; /* replay */
 };
 
 /* On whose behalf. */
@@ -64,6 +64,9 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
 /* Appends `"events":[…],"has_more":…`, and lets go of the events. 0; or CAR_EINVAL and *refusal, and nothing is
  * appended. */
 int car_replay_write(struct car_replay *replay, struct car_buf *out, struct car_refusal *refusal);
+
+/* Whether an epoch is given that is not the log's. */
+bool car_command_is_foreign(const struct car_api *api, const struct car_json_value *epoch);
 
 /* Reads where to begin: `since`, a seq, or `since_id`, an event's id, of which at most one is there; 0 where neither
  * is. 0; or CAR_EINVAL and *refusal. */

@@ -43,9 +43,11 @@ static int read_query(struct car_call *call, struct listing *l, const char **why
     l->limit = LIMIT_DEFAULT;
     l->high = UINT64_MAX;
     int since = car_query_since(call, &l->low, why);
+    bool foreign = false;
     l->ascending = since == 0;
     int results[] = {
         since,
+        car_query_epoch(call, &foreign, why),
         car_query_u64(query, "limit", 1, CAR_SCAN_EVENTS_MAX, &l->limit, why),
         car_query_u64(query, "before", 0, INT64_MAX, &l->high, why),
         read_order(query, &l->ascending, why),
@@ -55,6 +57,10 @@ static int read_query(struct car_call *call, struct listing *l, const char **why
         if (results[i] && results[i] != CAR_ENOENT) {
             return results[i];
         }
+    }
+    if (foreign) {
+        *why = "epoch is not this log's: its seqs are others";
+        return CAR_EINVAL;
     }
     return 0;
 }

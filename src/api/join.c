@@ -27,14 +27,6 @@ static int read_last_event_id(struct car_call *call, uint64_t *seq, const char *
     return 0;
 }
 
-static int read_epoch(struct car_call *call, bool *foreign, const char **why) {
-    struct car_buf epoch = CAR_BUF_INIT;
-    int err = car_query_text(call->req->query, "epoch", &epoch, why);
-    *foreign = !err && !car_span_eq(car_buf_view(&epoch), car_span_cstr(call->api->feed->epoch));
-    car_buf_free(&epoch);
-    return err;
-}
-
 int car_join_read(struct car_call *call, bool last_event_id, struct car_join *join, const char **why) {
     *join = (struct car_join){0};
     int cursor = last_event_id ? read_last_event_id(call, &join->cursor.seq, why) : CAR_ENOENT;
@@ -42,7 +34,7 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
         cursor = car_query_since(call, &join->cursor.seq, why);
     }
     int snapshot = car_query_u64(call->req->query, "snapshot", 0, CAR_SNAPSHOT_MAX, &join->snapshot, why);
-    int epoch = read_epoch(call, &join->cursor.foreign, why);
+    int epoch = car_query_epoch(call, &join->cursor.foreign, why);
     if (cursor == CAR_EINVAL || snapshot == CAR_EINVAL || epoch == CAR_EINVAL) {
         return CAR_EINVAL;
     }

@@ -9,7 +9,7 @@
 #include "live.h"
 
 /* The members of a command, by what they are for. */
-enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, MEMBERS };
+enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, MEMBERS };
 
 /* Ends an answer that `begin` began, and sends it. */
 static void reply(struct car_live *live, struct car_buf *out) {
@@ -62,6 +62,7 @@ static struct car_command command_of(const struct car_json_member *m) {
         .since = m[SINCE].value,
         .since_id = m[SINCE_ID].value,
         .limit = m[LIMIT].value,
+        .epoch = m[EPOCH].value,
     };
 }
 
@@ -226,6 +227,7 @@ void car_live_command(struct car_live *live, struct car_span text) {
         [SINCE] = {.name = "since"},
         [SINCE_ID] = {.name = "sinceId"},
         [LIMIT] = {.name = "limit"},
+        [EPOCH] = {.name = "epoch"},
     };
     struct car_json_value whole;
     if (car_json_pick(text, m, MEMBERS, &whole) != 0) {

@@ -64,6 +64,14 @@ int car_query_time(struct car_span query, const char *name, int64_t *out, const 
     return err;
 }
 
+int car_query_epoch(struct car_call *call, bool *foreign, const char **why) {
+    struct car_buf epoch = CAR_BUF_INIT;
+    int err = car_query_text(call->req->query, "epoch", &epoch, why);
+    *foreign = !err && !car_span_eq(car_buf_view(&epoch), car_span_cstr(call->api->feed->epoch));
+    car_buf_free(&epoch);
+    return err;
+}
+
 static int since_id(struct car_call *call, uint64_t *out, const char **why) {
     struct car_buf id = CAR_BUF_INIT;
     int err = car_query_text(call->req->query, "sinceId", &id, why);

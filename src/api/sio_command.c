@@ -7,7 +7,7 @@
 #include "sio.h"
 
 /* The members of a command's argument, by what they are for. */
-enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, MEMBERS };
+enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, MEMBERS };
 
 /* A command, and how its author wants to hear of it. */
 struct asking {
@@ -168,7 +168,7 @@ void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_pa
     struct car_json_member m[MEMBERS] = {
         [MESSAGE] = {.name = "message"}, [METADATA] = {.name = "metadata"}, [EVENT_TYPE] = {.name = "event_type"},
         [TYPE] = {.name = "type"},       [SINCE] = {.name = "since"},       [SINCE_ID] = {.name = "sinceId"},
-        [LIMIT] = {.name = "limit"},
+        [LIMIT] = {.name = "limit"},     [EPOCH] = {.name = "epoch"},
     };
     struct car_sio *sio = socket->sio;
     const struct asking asking = {.sio = sio, .nsp = socket->nsp, .has_id = packet->has_id, .id = packet->id};
@@ -195,6 +195,7 @@ void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_pa
             .since = m[SINCE].value,
             .since_id = m[SINCE_ID].value,
             .limit = m[LIMIT].value,
+            .epoch = m[EPOCH].value,
         };
         (posts ? post_event : replay)(&asking, &subscriber, &command);
     }

@@ -22,7 +22,7 @@
 #define LATEST_DEFAULT 50
 
 /* What a client sends along when it connects to a namespace, by what it is for. */
-enum member { TENANT, TENANT_ID, SINCE, SINCE_ID, SNAPSHOT, PID, OFFSET, MEMBERS };
+enum member { TENANT, TENANT_ID, SINCE, SINCE_ID, EPOCH, SNAPSHOT, PID, OFFSET, MEMBERS };
 
 /* A namespace on its way to be connected. */
 struct joining {
@@ -206,6 +206,7 @@ struct car_sio_greeting {
     uint64_t newest;               /* what its session is in step with */
     uint64_t after;                /* the last event that it has, where `since` */
     bool since;
+    bool foreign; /* what it has is another log's: then there is a gap, and everything */
 };
 
 /* The array, with the offset to recover from, as every event has. The session goes on behind it. */
@@ -215,7 +216,7 @@ static void send_array(struct car_sio_greeting *greeting) {
     struct car_cursor cursor = {.seq = greeting->newest};
     if (greeting->since) {
         uint64_t first = scan->count ? scan->events[0]->seq : greeting->newest + 1;
-        if (first > greeting->after + 1) {
+        if (greeting->foreign || first > greeting->after + 1) {
             car_sio_session_ops.gap(&socket->session, greeting->after + 1, first - 1);
         }
         cursor.seq = scan->count ? scan->events[scan->count - 1]->seq : greeting->newest;
@@ -263,8 +264,10 @@ static void start_with_array(struct joining *joining) {
     }
     car_join_scan(&greeting->scan, joining->who.tenant, sio->eio.worker, joining->latest, joining->newest);
     if (joining->since) {
-        /* A seq that this log has not come to is another log's: then everything. */
-        greeting->after = joining->cursor.seq > joining->newest ? 0 : joining->cursor.seq;
+        /* So is a seq that this log has not come to. */
+        greeting->foreign =
+            car_command_is_foreign(sio->api, &joining->m[EPOCH].value) || joining->cursor.seq > joining->newest;
+        greeting->after = greeting->foreign ? 0 : joining->cursor.seq;
         greeting->scan.first = greeting->after + 1;
         greeting->scan.descending = false;
     }
@@ -340,6 +343,7 @@ void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *pack
               [TENANT_ID] = {.name = "tenantId"},
               [SINCE] = {.name = "since"},
               [SINCE_ID] = {.name = "sinceId"},
+              [EPOCH] = {.name = "epoch"},
               [SNAPSHOT] = {.name = "snapshot"},
               [PID] = {.name = "pid"},
               [OFFSET] = {.name = "offset"}},

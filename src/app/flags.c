@@ -254,12 +254,23 @@ static int print(FILE *stream, const struct car_buf *text) {
     return fflush(stream) == 0 && good ? 0 : 1;
 }
 
+/* A store that is none is a start that fails, as one that cannot be opened; all else is how the command is used. */
+static int exit_code_of(int code, const struct car_buf *error) {
+    static const char ABOUT_STORE[] = "store: the value";
+    for (size_t at = 0; code == 2 && at + sizeof ABOUT_STORE - 1 <= error->len; at++) {
+        if (strncasecmp(error->data + at, ABOUT_STORE, sizeof ABOUT_STORE - 1) == 0) {
+            return 1;
+        }
+    }
+    return code;
+}
+
 struct car_flags_result car_flags_parse(int argc, char *const *argv, struct car_config *out) {
     struct car_flags_result result = {0};
     struct car_buf text = CAR_BUF_INIT;
     struct car_buf error = CAR_BUF_INIT;
     enum car_flags_action action;
-    result.exit_code = car_flags_load(argc, argv, environ, out, &action, &error);
+    result.exit_code = exit_code_of(car_flags_load(argc, argv, environ, out, &action, &error), &error);
     if (result.exit_code != 0) {
         /* Where there was no memory for the message either, the line still says that something is wrong. */
         car_buf_printf(&text, "carillon: %.*s\n", (int)error.len, error.len ? error.data : "");

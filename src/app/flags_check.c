@@ -146,7 +146,7 @@ const char *car_flags_check_store(char *value) {
         return NULL;
     }
     if (strncmp(value, "sqlite:", 7) == 0) {
-        return value[7] ? NULL : "names no file";
+        return value[7] && value[7] != ':' ? NULL : "names no file";
     }
     if (strncmp(value, "postgres:", 9) == 0 || strncmp(value, "postgresql:", 11) == 0) {
         return car_postgres_check(value);

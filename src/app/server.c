@@ -42,8 +42,9 @@ struct server {
     unsigned started;
     struct car_control *control;
     struct car_listener *listener;
-    uint64_t drain_deadline;
+    uint64_t drain_deadline, leave_deadline;
     bool draining;
+    bool leaving; /* the connections have been told */
     bool aborted;
     bool told;                                 /* what is wrong */
     struct car_note *abort_notes, *stop_notes; /* one a worker each: the first may still be on its way */
@@ -74,15 +75,20 @@ static void tell_workers(struct server *server, struct car_note *notes,
     }
 }
 
+/* Events, and questions to the log, that somebody waits for. */
+static unsigned publishing(const struct server *server) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < server->started; i++) {
+        n += atomic_load_explicit(&car_feed_local(server->workers[i]->feed)->publishing, memory_order_acquire);
+    }
+    return n;
+}
+
 /* Connections and sessions; then, when these have gone and nothing new can begin, publishers that have outlived theirs.
  */
 static unsigned unfinished(const struct server *server) {
     unsigned n = car_net_left(&server->net);
-    for (unsigned i = 0; i < server->started && n == 0; i++) {
-        const struct car_worker *worker = server->workers[i];
-        n = atomic_load_explicit(&car_feed_local(worker->feed)->publishing, memory_order_acquire);
-    }
-    return n;
+    return n ? n : publishing(server);
 }
 
 static void abort_connections(struct server *server) {
@@ -96,9 +102,20 @@ static void abort_connections(struct server *server) {
     }
 }
 
+/* Connections are told once what was being published is in the log, and so on its way to those who subscribe. */
+static void leave_when_published(struct server *server) {
+    if (!server->leaving && (publishing(server) == 0 || car_control_now(server->control) >= server->leave_deadline)) {
+        server->leaving = true;
+        for (unsigned i = 0; i < server->started; i++) {
+            car_net_drain(server->workers[i]);
+        }
+    }
+}
+
 static void on_tick(void *user) {
     struct server *server = user;
-    if (unfinished(server) == 0) {
+    leave_when_published(server);
+    if (server->leaving && unfinished(server) == 0) {
         tell_workers(server, server->stop_notes, stop_worker);
         car_control_stop(server->control);
     } else if (car_control_now(server->control) >= server->drain_deadline) {
@@ -115,10 +132,9 @@ static void on_end(void *user, const char *signal_name) {
     server->draining = true;
     car_log_info("%s: draining", signal_name);
     car_listener_close(&server->listener);
-    for (unsigned i = 0; i < server->started; i++) {
-        car_net_drain(server->workers[i]);
-    }
+    atomic_store(&server->net.draining, true);
     server->drain_deadline = car_control_now(server->control) + server->config->drain_timeout_ms;
+    server->leave_deadline = car_control_now(server->control) + server->config->drain_timeout_ms / 2;
     car_control_tick(server->control, DRAIN_LOOK_MS);
 }
 
@@ -193,6 +209,7 @@ static int open_feed(struct server *server) {
     if (server->config->retention_count && server->config->retention_count < server->feed.keep) {
         server->feed.keep = (uint32_t)server->config->retention_count;
     }
+    server->feed.retain = server->config->retention_count;
     car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
     server->feed.named_head = car_buf_view(&server->named_head);
     if (server->named_head.failed || !server->reader || !server->feed.registry) {

@@ -34,7 +34,14 @@ void car_feed_detach(struct car_worker *worker) {
 }
 
 uint64_t car_feed_oldest(const struct car_feed *feed, const struct car_tenant *tenant) {
-    return feed->log->ops->ask ? car_tenant_forgotten(tenant) + 1 : car_tenant_oldest(tenant, feed->keep);
+    if (!feed->log->ops->ask) {
+        return car_tenant_oldest(tenant, feed->keep);
+    }
+    /* The log follows a little behind. */
+    uint64_t oldest = car_tenant_forgotten(tenant) + 1;
+    uint64_t newest = car_tenant_newest(tenant);
+    bool over = feed->retain && newest >= oldest && newest - oldest >= feed->retain;
+    return over ? newest - feed->retain + 1 : oldest;
 }
 
 uint64_t car_feed_seq_of(const struct car_feed *feed, const struct car_tenant *tenant, struct car_span id) {

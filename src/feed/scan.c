@@ -1,6 +1,7 @@
 #include "carillon/feed/scan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "carillon/base/buf.h"
 #include "carillon/base/err.h"
@@ -109,11 +110,27 @@ static void end(struct car_scan *scan) {
 
 static void go_on(struct car_scan *scan);
 
+/* What was forgotten while the scan came along goes from its beginning: there is no hole in what it finds. */
+static void drop_forgotten(struct car_scan *scan, uint64_t forgotten) {
+    uint32_t gone = 0;
+    while (!scan->descending && gone < scan->count && scan->events[gone]->seq <= forgotten) {
+        scan->bytes -= car_event_json(scan->events[gone]).len;
+        car_event_unref(&scan->events[gone++]);
+    }
+    if (gone) {
+        scan->count -= gone;
+        memmove(scan->events, scan->events + gone, scan->count * sizeof *scan->events);
+    }
+}
+
 static void on_page(struct car_page *page) {
     struct car_scan *scan = page->user;
     struct car_log_page *answer = &page->log;
     bool going = answer->ask.status == 0;
     scan->status = answer->ask.status;
+    if (going) {
+        drop_forgotten(scan, answer->forgotten);
+    }
     for (uint32_t i = 0; i < answer->count; i++) {
         if (going) {
             going = take(scan, answer->events[i]);

@@ -42,7 +42,7 @@ static size_t put_char(wint_t c, char out[4]) {
     return len;
 }
 
-/* A letter or digit, in lower case; 0 for anything else. */
+/* A letter or digit, in lower case, and the same one for all that have one upper case; 0 for anything else. */
 static wint_t fold(wint_t c) {
     if (c < 0x80) {
         bool small = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -52,7 +52,7 @@ static wint_t fold(wint_t c) {
     if (!scripts) {
         return c;
     }
-    return iswalnum_l(c, scripts) ? towlower_l(c, scripts) : 0;
+    return iswalnum_l(c, scripts) ? towlower_l(towupper_l(c, scripts), scripts) : 0;
 }
 
 /* Splits valid UTF-8. `asked`: a star behind a word belongs to it. */

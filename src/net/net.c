@@ -104,11 +104,21 @@ static void leave(struct car_conn *conn) {
     }
 }
 
+static void on_leaving(struct car_task *task) {
+    struct car_net_local *local = (struct car_net_local *)((char *)task - offsetof(struct car_net_local, drain_task));
+    car_arrivals_take_all(&local->arrivals);
+    car_eio_leave_all(local->draining); /* a poll that is answered by that leaves its connection open for the next */
+    each(local, leave);
+}
+
+/* What has come for the sessions goes out before they leave. */
 static void on_drain(struct car_note *note, void *owner) {
+    struct car_worker *worker = owner;
+    struct car_net_local *local = car_net_local(worker);
     (void)note;
-    car_arrivals_take_all(&car_net_local(owner)->arrivals);
-    car_eio_leave_all(owner); /* a poll that is answered by that leaves its connection open for the next */
-    each(car_net_local(owner), leave);
+    local->drain_task.run = on_leaving;
+    local->draining = worker;
+    car_task_yield(&worker->tasks, &local->drain_task);
 }
 
 void car_net_drain(struct car_worker *worker) {

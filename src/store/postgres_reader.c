@@ -228,6 +228,7 @@ static int read_page(struct reader *reader, struct car_log_page *page, bool narr
     struct filling f;
     page->count = 0;
     int err = find_place(reader, page->ask.tenant, &place);
+    page->forgotten = place.forgotten;
     if (err || !range_of(page, &place, &f)) {
         return err;
     }

@@ -36,7 +36,11 @@ static const char SETTINGS[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = 
 
 /* No column sizes, no positions, no text: only which rows a term is in. The terms are told apart by the tokenizer as
  * they are written: letters of other scripts are bytes to it, and in lower case already. */
+/* Tells it from other programs' databases: "Clns". */
+#define APPLICATION 1131179635
+
 static const char TABLES[] =
+    "PRAGMA application_id = 1131179635;"
     "CREATE VIRTUAL TABLE search USING fts5 (words, content = '', columnsize = 0, detail = none,"
     " tokenize = \"ascii tokenchars '_.:-='\");"
     "CREATE TABLE places (n INTEGER PRIMARY KEY, low INTEGER NOT NULL, high INTEGER NOT NULL, id BLOB) STRICT;"
@@ -162,6 +166,22 @@ static int make(struct car_search *search, const char *epoch) {
     return err ? err : prepare(search);
 }
 
+static int64_t number(struct car_search *search, const char *sql) {
+    sqlite3_stmt *statement = NULL;
+    int64_t n = 0;
+    if (sqlite3_prepare_v2(search->db.handle, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW) {
+        n = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    return n;
+}
+
+static bool is_foreign(struct car_search *search) {
+    return number(search, "SELECT count(*) FROM sqlite_schema") > 0 &&
+           number(search, "PRAGMA application_id") != APPLICATION;
+}
+
 int car_search_open(struct car_search *search, struct car_search_file *file, const char *epoch, sqlite3 *source) {
     *search = (struct car_search){.file = file, .db.lock = -1};
     if (!has_fts5(source)) {
@@ -169,6 +189,11 @@ int car_search_open(struct car_search *search, struct car_search_file *file, con
         return CAR_ENOENT;
     }
     int err = connect(search);
+    if (!err && is_foreign(search)) {
+        disconnect(search);
+        snprintf(search->db.why, sizeof search->db.why, "%s is another program's database", file->path);
+        return CAR_EEXIST;
+    }
     if (err || !is_of(search, epoch, source) || exec(search, SETTINGS) != 0 || prepare(search) != 0) {
         err = make(search, epoch);
     }

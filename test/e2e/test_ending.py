@@ -276,6 +276,44 @@ def test_websocket_during_the_crowd():
         team.join()
 
 
+@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+def test_subscribers_get_what_is_on_its_way_to_the_log(tmp_path, durability):
+    """What is answered 201 while the server goes away reaches those who listen before they are sent away."""
+    for round_ in range(scaled(6, 2)):
+        store = f"sqlite:{tmp_path}/{round_}.db"
+        with Server("--threads", "2", "--durability", durability, store=store) as s:
+            ws, sse, team, acked, seen = s.ws("t"), s.sse("t"), Team(), set(), [set(), set()]
+
+            def publish():
+                conn = s.http()
+                for _ in range(100_000):
+                    try:
+                        r = conn.request(
+                            "POST", "/events", {"X-Tenant-ID": "t", "Content-Type": "application/json"}, b'{"message":"m"}'
+                        )
+                    except (Eof, OSError):
+                        return
+                    if r.status != 201:
+                        return
+                    acked.add(r.json()["seq"])
+
+            def listen(client, into):
+                try:
+                    while True:
+                        into.update(e["seq"] for e in client.events(1))
+                except (Closed, Eof, OSError):
+                    pass
+
+            for _ in range(8):
+                team.go(publish)
+            for client, into in zip((ws, sse), seen):
+                team.go(listen, client, into)
+            until(lambda: len(acked) > 100, "publishing goes on")
+            s.terminate()
+            team.join()
+            assert all(acked <= into for into in seen), [sorted(acked - into) for into in seen]
+
+
 def test_slow_readers_get_what_was_acknowledged():
     """Whoever reads in time gets all of it before the good-bye."""
     with Server("--buffer-size", "1000", drain="60s") as s:

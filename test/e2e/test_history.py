@@ -166,6 +166,26 @@ def test_replays(told):
 
 
 @pytest.mark.parametrize("transport", [Polling, Socket])
+def test_another_logs_cursor(told, transport):
+    """Is refused, or told as a gap; it never brings events as though they were the next ones."""
+    s, events, _ = told
+    epoch = s.ws("t").hello["epoch"]
+    assert s.get(f"/events?since=5&epoch={epoch}&limit=1", "t").json()["events"] == events[5:6]
+    for query in ("since=5", "before=5", "order=asc", ""):
+        problem(s.get(f"/events?{query}&epoch=0123456789abcdef", "t"), 400, "bad_request")
+    ws = s.ws("t")
+    for named, answer in ((epoch, "replay_result"), (None, "replay_result"), ("other", "error"), (7, "error")):
+        ws.send_json({"type": "replay", "ref": 1, "since": 5, "limit": 1, "epoch": named})
+        assert ws.recv_json()["type"] == answer
+    for start in ({"since": 20, "epoch": "0123456789abcdef"}, {"since": COUNT + 7}):
+        client = transport(s.port, "tenant=t")
+        assert join(client, "/events", start)[0] == "0"
+        assert event(client, "/events")[0] == "gap"
+        name, first, _ = event(client, "/events")
+        assert name == "snapshot" and first == events[:1000]
+
+
+@pytest.mark.parametrize("transport", [Polling, Socket])
 def test_socketio(told, transport):
     s, events, _ = told
     client = transport(s.port, "tenant=t")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import Postgres, Server, Wall, until
+from harness import Postgres, Server, Team, Wall, scaled, until
 
 
 @pytest.fixture
@@ -54,6 +54,29 @@ def test_by_count(store, tmp_path, durability):
         s.flood("busy", (f"n{i}" for i in range(20)))
         until(lambda: rows(tmp_path, "busy") == list(range(301, 321)), "it goes on")
         assert gap(s, "busy", 0) == ((1, 300), 301)
+
+
+def test_lists_while_events_are_forgotten(store):
+    """They begin after what was forgotten, have no hole, and no more than is kept; whatever memory has of them."""
+    most, kept = scaled(20000, 3000), 300
+    with Server("--retention", f"/{kept}", "--buffer-size", "50", "--threads", "2", store=store) as s:
+        team, done = Team(), []
+
+        def publish():
+            s.flood("t", (f"m{i}" for i in range(most)), depth=40)
+            done.append(True)
+
+        def look(query):
+            while not done and not team.stop.is_set():
+                seqs = [e["seq"] for e in s.get(f"/events?limit=1000&{query}", "t").json()["events"]]
+                seqs = seqs if "asc" in query else seqs[::-1]
+                assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True, (query, seqs)
+                assert len(seqs) <= kept
+
+        team.go(publish)
+        for query in ("order=asc", "order=asc&q=m*", "order=desc"):
+            team.go(look, query)
+        team.join()
 
 
 def test_by_age(store, tmp_path):

@@ -24,6 +24,7 @@ struct car_feed {
     struct car_worker **workers;
     unsigned worker_count;
     uint32_t keep;                 /* events kept in memory for each tenant, at least */
+    uint64_t retain;               /* events kept for each tenant, at most; 0: all */
     struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */
     char epoch[CAR_EPOCH_LEN + 1]; /* names the log: another one where the store was made anew */
     struct car_event_key id_key;   /* of the log's events */

@@ -75,6 +75,7 @@ struct car_log_page {
      * have not been forgotten, are in `events`. It is less than the whole range where the page is full, and where
      * looking on would take long; and 0 where what was asked for is published, and not in the store yet. */
     uint64_t seen;
+    uint64_t forgotten; /* when it was read: what the store had forgotten */
     uint32_t count;
     struct car_event *events[CAR_LOG_PAGE_EVENTS]; /* the caller's references */
 };

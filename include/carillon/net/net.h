@@ -9,6 +9,7 @@
 #include "carillon/base/buf.h"
 #include "carillon/net/arrivals.h"
 #include "carillon/runtime/mailbox.h"
+#include "carillon/runtime/task.h"
 
 struct car_blob;
 struct car_conn;
@@ -63,6 +64,8 @@ struct car_net_local {
     unsigned spare_exchange_count;
     bool aborted; /* car_net_abort has been called: what comes later is closed as well */
     struct car_note drain_note;
+    struct car_task drain_task;
+    struct car_worker *draining; /* whose this is, once it drains */
     atomic_uint_fast64_t refused_writes; /* bytes of one owner that were about to go to another's connection */
 };
 
