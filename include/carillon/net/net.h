@@ -65,7 +65,7 @@ struct car_net_local {
     bool aborted; /* car_net_abort has been called: what comes later is closed as well */
     struct car_note drain_note;
     struct car_task drain_task;
-    struct car_worker *draining; /* whose this is, once it drains */
+    struct car_worker *draining;         /* whose this is, once it drains */
     atomic_uint_fast64_t refused_writes; /* bytes of one owner that were about to go to another's connection */
 };
 
