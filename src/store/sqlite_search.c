@@ -233,6 +233,18 @@ int car_search_commit(struct car_search *search) {
     return run(search, COMMIT);
 }
 
+bool car_search_undo(struct car_search *search) {
+    int code = sqlite3_errcode(search->db.handle);
+    bool for_now = code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_BUSY || code == SQLITE_CANTOPEN;
+    if (for_now && !sqlite3_get_autocommit(search->db.handle)) {
+        char why[sizeof search->db.why];
+        memcpy(why, search->db.why, sizeof why);
+        for_now = run(search, ROLLBACK) == 0;
+        memcpy(search->db.why, why, sizeof why);
+    }
+    return for_now;
+}
+
 int car_search_place(struct car_search *search, int64_t n, struct car_indexed *out) {
     sqlite3_stmt *statement = search->statements[PLACE];
     *out = (struct car_indexed){.low = 1, .high = 0};

@@ -68,6 +68,11 @@ void car_search_close(struct car_search *search, bool discard);
 
 int car_search_begin(struct car_search *search);
 int car_search_commit(struct car_search *search);
+
+/* After a failure: undoes what was begun. Whether the index is as whole as it was before, and may be written again when
+ * there is room. */
+bool car_search_undo(struct car_search *search);
+
 int car_search_place(struct car_search *search, int64_t n, struct car_indexed *out);
 
 /* Within begin and commit. `event` is at one end of what is indexed; move says so then. */

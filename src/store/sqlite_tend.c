@@ -17,6 +17,7 @@
 #define STEP_EVENTS  1024u
 #define STEP_TENANTS 256u
 #define STEP_US      20000u
+#define REST_US      5000000 /* before an index that could not be written is tried again */
 #define SWEEP        65536u
 
 /* Where no more than this is kept of a tenant, looking at all of it costs less than an index that changes as fast. */
@@ -383,9 +384,38 @@ static void retire_all(struct car_tending *tending, struct car_tended *const *do
     }
 }
 
+/* The index could not be written. Where that may pass, what was done is to be done again later. */
+static bool rest(struct car_tending *tending, struct car_tended *const *done, unsigned count) {
+    if (!car_search_undo(&tending->search)) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        done[i]->known = false;
+        if (!done[i]->queued) {
+            push(tending, done[i]);
+        }
+    }
+    if (tending->resting_until_us == 0) {
+        car_log_warn("store: the search index cannot be written, and searching takes longer: %s",
+                     tending->search.db.why);
+    }
+    tending->resting_until_us = car_clock_mono_us() + REST_US;
+    return true;
+}
+
+static void rested(struct car_tending *tending) {
+    if (tending->resting_until_us) {
+        tending->resting_until_us = 0;
+        car_log_warn("store: the search index is written again");
+    }
+}
+
 bool car_tending_step(struct car_tending *tending) {
     struct car_tended *done[STEP_TENANTS];
     unsigned count = 0;
+    if (tending->searching && car_clock_mono_us() < tending->resting_until_us) {
+        return false; /* it is called again */
+    }
     tending->left = STEP_EVENTS;
     tending->deadline_us = car_clock_mono_us() + STEP_US;
     if (!tending->head && tending->looking) {
@@ -407,8 +437,14 @@ bool car_tending_step(struct car_tending *tending) {
     if (!err && tending->searching) {
         err = car_search_commit(&tending->search);
     }
+    if (err && tending->searching && atomic_load(&tending->search_file->usable) && rest(tending, done, count)) {
+        return false;
+    }
     if (err || (tending->searching && !atomic_load(&tending->search_file->usable))) {
         give_up_search(tending);
+    }
+    if (tending->searching) {
+        rested(tending);
     }
     retire_all(tending, done, count);
     return tending->head || tending->looking;

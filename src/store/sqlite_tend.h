@@ -32,7 +32,8 @@ struct car_tending {
     /* its own */
     sqlite3_stmt *statements[6];
     struct car_search search;
-    bool searching; /* the index is there */
+    bool searching;            /* the index is there */
+    uint64_t resting_until_us; /* it could not be written */
     struct car_tended **tended;
     size_t room;                     /* for numbers of tenants below this */
     struct car_tended *head, **tail; /* in line */

@@ -166,6 +166,8 @@ static void on_turn(struct car_task *task) {
     take_news(upkeep);
     if (car_tending_step(&upkeep->tending)) {
         car_task_yield(&upkeep->worker->tasks, task);
+    } else if (upkeep->tending.resting_until_us && !car_timer_is_set(&upkeep->tend_timer)) {
+        car_timer_set(upkeep->worker->wheel, &upkeep->tend_timer, SWEEP_MS);
     }
 }
 

@@ -118,6 +118,24 @@ def test_short_writes(disk, durability):
         restarts(disk, s, traffic)
 
 
+def test_the_search_index_comes_back(disk):
+    """Nobody but who searches notices that it cannot be written, and what is found is right meanwhile."""
+
+    def found(s, word):
+        return [e["seq"] for e in s.get(f"/events?order=asc&q={word}", "a").json()["events"]]
+
+    with serve(disk) as s:
+        s.flood("a", (f"early {i}" for i in range(20)))
+        disk.fail(d.WRITE, error=errno.ENOSPC, files=d.SEARCH)
+        until(lambda: s.publish("a", "late") and disk.hits > 0, "it is to be written")
+        assert is_ready(s) and found(s, "early") == list(range(1, 21)) and found(s, "late")[0] == 21
+        until(lambda: "index cannot be written" in s.process.output(), "it is said")
+        disk.well()
+        until(lambda: "index is written again" in s.process.output(), "it is written again")
+        last = s.publish("a", "last")["seq"]
+        assert found(s, "last") == [last] and found(s, "late") == list(range(21, last))
+
+
 @pytest.mark.parametrize("calls", [d.WRITE, d.SYNC])
 def test_no_checkpoint(disk, calls):
     """What is committed is in the WAL; that it does not get from there into the database costs nothing but space."""

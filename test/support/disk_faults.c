@@ -21,7 +21,7 @@
  */
 
 enum call { WRITE = 1, SYNC = 2, READ = 4, TRUNCATE = 8 };
-enum file { MAIN = 1, WAL = 2, INDEX = 4, JOURNAL = 8 };
+enum file { MAIN = 1, WAL = 2, INDEX = 4, JOURNAL = 8, SEARCH = 16 };
 enum manner {
     FAIL,  /* nothing is done */
     TORN,  /* half of it is done, and it fails */
@@ -71,6 +71,9 @@ static unsigned file_of(int fd) {
     }
     name[len] = '\0';
     const char *rest = name + path_len;
+    if (strncmp(rest, "-search", 7) == 0) {
+        return SEARCH;
+    }
     if (strncmp(rest, "-wal", 4) == 0) {
         return WAL;
     }

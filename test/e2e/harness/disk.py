@@ -8,7 +8,7 @@ import struct
 from .settings import clean_environment, program
 
 WRITE, SYNC, READ, TRUNCATE = 1, 2, 4, 8
-MAIN, LOG, INDEX, JOURNAL = 1, 2, 4, 8
+MAIN, LOG, INDEX, JOURNAL, SEARCH = 1, 2, 4, 8, 16
 ANY = MAIN | LOG | INDEX | JOURNAL
 FAIL, TORN, SHORT, LATE, KILL, KILL_TORN = range(6)
 
