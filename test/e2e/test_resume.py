@@ -278,7 +278,7 @@ def honest(client, upto, since, sse):
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_little_is_kept_and_much_is_sent(threads):
-    """With a log of a few events and bursts of many: each reader gets all, or is told what it does not get."""
+    """With a few events in memory and bursts of many: each reader gets all, or is told what it does not get."""
     with Server("--threads", threads, "--buffer-size", "50") as s:
         with Flood(s, "t", publishers=3, depth=60, pause=0.001, most=scaled(12000), pad=300) as flood:
             team = Team()
@@ -305,7 +305,7 @@ def test_little_is_kept_and_much_is_sent(threads):
         newest = flood.newest
         for make, sse in ((s.ws, False), (s.sse, True)):
             position, events, gaps = honest(make("t", "since=0"), newest, 0, sse)
-            assert (position, events, gaps) == (newest, 50, 1)
+            assert (position, events, gaps) == ((newest, 50, 1) if "memory:" in s.command else (newest, newest, 0))
 
 
 @pytest.mark.parametrize("threads", THREADS)
