@@ -21,7 +21,10 @@ async function freePort() {
     return port;
 }
 
-/** Started as that system's server was: a port and all else by environment, no flag but the tenants' names. Like it, it keeps nothing. */
+/**
+ * Started as that system's server was: a port and all else by environment, no flag but the tenants' names. Like it, it
+ * keeps nothing.
+ */
 class Seed extends Server {
     constructor(environment, flags) {
         super(flags);
