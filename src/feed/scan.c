@@ -65,9 +65,11 @@ static bool look(struct car_scan *scan, uint64_t from, size_t max, struct car_bu
     struct car_event *events[PIECE];
     size_t n = car_history_read(&scan->tenant->history, scan->worker->reader, from, events, max);
     bool going = true;
+    /* Memory may have let go of the first ones just now: then they are looked for elsewhere. */
+    bool whole = scan->descending || n == 0 || events[0]->seq == from;
     for (size_t i = 0; i < n; i++) {
         struct car_event *event = events[scan->descending ? n - 1 - i : i];
-        bool wanted = going && event->seq >= scan->first && event->seq <= scan->last;
+        bool wanted = whole && going && event->seq >= scan->first && event->seq <= scan->last;
         if (wanted) {
             look_past(scan, event->seq);
         }
@@ -132,7 +134,8 @@ static void on_page(struct car_page *page) {
         drop_forgotten(scan, answer->forgotten);
     }
     for (uint32_t i = 0; i < answer->count; i++) {
-        if (going) {
+        bool kept = scan->descending || answer->events[i]->seq > answer->forgotten;
+        if (going && kept) {
             going = take(scan, answer->events[i]);
         } else {
             car_event_unref(&answer->events[i]);

@@ -319,6 +319,15 @@ static int page(void *user, struct car_log_page *page) {
     int err = begin(reader);
     err = err ? err : read_page(reader, page);
     finish(reader);
+    if (!err && page->filter) {
+        /* The index is another database, and may have let go of more than the transaction has seen forgotten. */
+        struct place now;
+        err = find_place(reader, page->ask.tenant, &now);
+        page->forgotten = now.forgotten;
+        if (err) {
+            let_go(page);
+        }
+    }
     return err;
 }
 

@@ -58,7 +58,7 @@ def test_by_count(store, tmp_path, durability):
 
 def test_lists_while_events_are_forgotten(store):
     """They begin after what was forgotten, have no hole, and no more than is kept; whatever memory has of them."""
-    most, kept = scaled(20000, 3000), 300
+    most, kept = scaled(6000, 3000), 300
     with Server("--retention", f"/{kept}", "--buffer-size", "50", "--threads", "2", store=store) as s:
         team, done = Team(), []
 
