@@ -1,4 +1,5 @@
 #include "postgres_reader.h"
+#include "filling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +61,6 @@ struct reader {
     struct car_buf scratch, query;
 };
 
-/* What the database has of a tenant, in one transaction with what is read then. */
-struct place {
-    int64_t n;
-    uint64_t newest, forgotten; /* newest: 0 where the tenant is not there yet */
-};
-
 static int ready(struct reader *reader) {
     if (car_pg_is_well(&reader->pg)) {
         return 0;
@@ -80,73 +75,45 @@ static int ready(struct reader *reader) {
     return err;
 }
 
-static int find_place(struct reader *reader, const struct car_tenant *tenant, struct place *place) {
+static int find_place(struct reader *reader, const struct car_tenant *tenant, struct car_place *place) {
     PGresult *results[2] = {NULL, NULL};
     struct car_pg_args args = {0};
     car_pg_value(&args, CAR_PG_TEXT, car_tenant_id(tenant));
     int err = car_pg_send(&reader->pg, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", NULL);
     err = err ? err : car_pg_send(&reader->pg, PLACE, &args);
     err = err ? err : car_pg_finish(&reader->pg, results);
-    *place = (struct place){0};
+    *place = (struct car_place){0};
     if (!err && PQntuples(results[1]) == 1) {
         *place =
-            (struct place){car_pg_column_number(results[1], 0, 0), (uint64_t)car_pg_column_number(results[1], 0, 1),
-                           (uint64_t)car_pg_column_number(results[1], 0, 2)};
+            (struct car_place){car_pg_column_number(results[1], 0, 0), (uint64_t)car_pg_column_number(results[1], 0, 1),
+                               (uint64_t)car_pg_column_number(results[1], 0, 2)};
     }
     PQclear(results[0]);
     PQclear(results[1]);
     return err;
 }
 
-/* A page on its way. */
-struct filling {
-    struct car_log_page *page;
-    uint64_t first, last; /* of what is read, both included */
-    uint64_t next;        /* the one behind the last that was looked at */
-    size_t bytes;
-};
-
-static bool is_full(const struct filling *f) {
-    return f->page->count == f->page->max_events || (f->page->count && f->bytes >= f->page->max_bytes);
-}
-
-static uint64_t end_of(const struct filling *f) {
-    return f->page->descending ? f->first - 1 : f->last + 1;
-}
-
-/* Takes a row's event, where it passes: the index finds all that do, and sometimes more. */
-static int take(struct reader *reader, struct filling *f, const PGresult *rows, int at) {
-    struct car_log_page *page = f->page;
+/* Looks at a row's event: the index finds all that pass, and sometimes more. */
+static int take(struct reader *reader, struct car_filling *f, const PGresult *rows, int at) {
     struct car_event_row row;
-    if (car_pg_row(rows, at, 0, &row) != 0 || (!page->filter && row.seq != f->next)) {
+    if (car_pg_row(rows, at, 0, &row) != 0 || (!f->page->filter && row.seq != f->next)) {
         return CAR_EINVAL; /* seqs have no hole */
     }
-    f->next = page->descending ? row.seq - 1 : row.seq + 1;
-    struct car_event *event = car_event_restore(page->ask.tenant, &row);
-    if (!event) {
-        return CAR_ENOMEM;
-    }
-    if (page->filter && !car_filter_passes(page->filter, event, &reader->scratch)) {
-        car_event_unref(&event);
-        return 0;
-    }
-    f->bytes += car_event_json(event).len;
-    page->events[page->count++] = event;
-    return 0;
+    return car_filling_take(f, &row, &reader->scratch);
 }
 
-static int take_all(struct reader *reader, struct filling *f, const PGresult *rows) {
+static int take_all(struct reader *reader, struct car_filling *f, const PGresult *rows) {
     int count = PQntuples(rows);
     int err = 0;
     int at = 0;
-    for (; at < count && !err && !is_full(f); at++) {
+    for (; at < count && !err && !car_filling_is_full(f); at++) {
         err = take(reader, f, rows, at);
     }
     bool whole = at == count && (uint32_t)count < f->page->max_events &&
                  (count == 0 || (uint64_t)car_pg_column_number(rows, count - 1, TOTAL) < f->page->max_bytes);
     if (!err && whole && f->page->filter) {
-        f->next = end_of(f);
-    } else if (err == CAR_EINVAL || (!err && whole && f->next != end_of(f))) {
+        f->next = car_filling_end(f);
+    } else if (err == CAR_EINVAL || (!err && whole && f->next != car_filling_end(f))) {
         car_log_error("store: the database is damaged: an event is missing, or is none");
         err = CAR_EINVAL;
     }
@@ -158,19 +125,19 @@ static int64_t at_most(uint64_t n) {
 }
 
 /* The rows of the range; NULL where that fails. Ends the transaction. */
-static PGresult *select_rows(struct reader *reader, const struct filling *f, const struct place *place) {
+static PGresult *select_rows(struct reader *reader, const struct car_filling *f) {
     const struct car_log_page *page = f->page;
     const struct car_filter *filter = page->filter;
     PGresult *results[2] = {NULL, NULL};
     struct car_pg_args args = {0};
-    car_pg_number(&args, place->n);
+    car_pg_number(&args, f->place->n);
     car_pg_number(&args, (int64_t)f->first);
     car_pg_number(&args, (int64_t)f->last);
     car_pg_number(&args, page->max_events);
     car_pg_number(&args, page->max_bytes ? at_most(page->max_bytes) : 1);
     if (filter) {
         reader->query.len = 0;
-        bool some = car_pg_lexemes_asked(place->n, filter, &reader->query);
+        bool some = car_pg_lexemes_asked(f->place->n, filter, &reader->query);
         if (reader->query.failed) {
             car_buf_free(&reader->query);
             return NULL;
@@ -190,72 +157,37 @@ static PGresult *select_rows(struct reader *reader, const struct filling *f, con
     return results[0];
 }
 
-/* The part of the page's range that is there. false where there is nothing to be read; then page->seen is right. */
-static bool range_of(struct car_log_page *page, const struct place *place, struct filling *f) {
-    uint64_t first = page->first > place->forgotten ? page->first : place->forgotten + 1;
-    uint64_t last = page->last;
-    if ((page->descending ? last : first) > place->newest) {
-        page->seen = 0;
-        return false;
-    }
-    last = last < place->newest ? last : place->newest;
-    if (first > last) {
-        page->seen = page->last - page->first + 1; /* all of it has been forgotten */
-        return false;
-    }
-    *f = (struct filling){.page = page, .first = first, .last = last, .next = page->descending ? last : first};
-    return true;
-}
-
 /* Leaves of the range what is looked at without an index. */
-static void narrow(struct filling *f) {
+static void narrow(struct car_filling *f) {
     if (f->last - f->first >= WINDOW) {
         *(f->page->descending ? &f->first : &f->last) =
             f->page->descending ? f->last - WINDOW + 1 : f->first + WINDOW - 1;
     }
 }
 
-static void let_go(struct car_log_page *page) {
-    while (page->count) {
-        car_event_unref(&page->events[--page->count]);
-    }
-}
-
 /* `narrowly`: the whole range would take too long. */
 static int read_page(struct reader *reader, struct car_log_page *page, bool narrowly) {
     const struct car_filter *filter = page->filter;
-    struct place place;
-    struct filling f;
-    page->count = 0;
+    struct car_place place;
+    struct car_filling f;
     int err = find_place(reader, page->ask.tenant, &place);
-    page->forgotten = place.forgotten;
-    if (err || !range_of(page, &place, &f)) {
+    if (err || !car_filling_begin(&f, page, &place)) {
         return err;
     }
     if (filter && (narrowly || (!filter->types.len && !filter->words.len))) {
         narrow(&f);
     }
-    if (filter && filter->nothing) {
-        f.next = end_of(&f);
-    } else {
-        PGresult *rows = select_rows(reader, &f, &place);
+    if (!filter || !filter->nothing) {
+        PGresult *rows = select_rows(reader, &f);
         err = rows ? take_all(reader, &f, rows) : CAR_ESYS;
         PQclear(rows);
     }
-    if (err) {
-        let_go(page);
-        return err;
-    }
-    page->seen = page->descending ? page->last - f.next : f.next - page->first;
-    if (page->descending && f.next <= place.forgotten) {
-        page->seen = page->last - page->first + 1;
-    }
-    return 0;
+    return car_filling_finish(&f, err);
 }
 
 static int read_types(struct reader *reader, struct car_log_types *types) {
     struct car_pg_args args = {0};
-    struct place place;
+    struct car_place place;
     types->count = 0;
     int err = find_place(reader, types->ask.tenant, &place);
     if (err) {
@@ -270,12 +202,7 @@ static int read_types(struct reader *reader, struct car_log_types *types) {
     err = err ? err : car_pg_send(&reader->pg, "COMMIT", NULL);
     err = err ? err : car_pg_finish(&reader->pg, results);
     for (int i = 0; !err && i < PQntuples(results[0]); i++) {
-        struct car_log_type *type = &types->types[types->count++];
-        struct car_span name = car_pg_column(results[0], i, 0);
-        size_t len = name.len < sizeof type->type ? name.len : sizeof type->type - 1;
-        memcpy(type->type, name.ptr, len);
-        type->type[len] = '\0';
-        type->count = (uint64_t)car_pg_column_number(results[0], i, 1);
+        car_types_put(types, car_pg_column(results[0], i, 0), car_pg_column_number(results[0], i, 1));
     }
     PQclear(results[0]);
     PQclear(results[1]);

@@ -8,9 +8,9 @@
 #include "carillon/base/log.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/filter.h"
-#include "carillon/feed/log.h"
 #include "carillon/feed/tenant.h"
 
+#include "filling.h"
 #include "sqlite_db.h"
 #include "sqlite_match.h"
 #include "sqlite_row.h"
@@ -44,12 +44,6 @@ struct reader {
     struct car_match match;
 };
 
-/* What the database has of a tenant, in one transaction with what is read then. */
-struct place {
-    int64_t n;
-    uint64_t newest, forgotten; /* newest: 0 where the tenant is not there yet */
-};
-
 static int failed(struct reader *reader, const char *what) {
     int err = car_sqlite_failed(&reader->db, what);
     car_log_error("store: %s", reader->db.why);
@@ -62,68 +56,47 @@ static int step(struct reader *reader, enum statement which) {
     return status == SQLITE_DONE ? 0 : failed(reader, "a reader's transaction fails");
 }
 
-static int find_place(struct reader *reader, const struct car_tenant *tenant, struct place *place) {
+static int find_place(struct reader *reader, const struct car_tenant *tenant, struct car_place *place) {
     sqlite3_stmt *statement = reader->statements[TENANT];
     struct car_span id = car_tenant_id(tenant);
     (void)sqlite3_bind_text(statement, 1, id.ptr, (int)id.len, SQLITE_STATIC);
     int status = sqlite3_step(statement);
-    *place = (struct place){0};
+    *place = (struct car_place){0};
     if (status == SQLITE_ROW) {
-        *place = (struct place){sqlite3_column_int64(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
-                                (uint64_t)sqlite3_column_int64(statement, 2)};
+        *place = (struct car_place){sqlite3_column_int64(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
+                                    (uint64_t)sqlite3_column_int64(statement, 2)};
     }
     int err = status == SQLITE_ROW || status == SQLITE_DONE ? 0 : failed(reader, "a tenant is not read");
     (void)sqlite3_reset(statement);
     return err;
 }
 
-/* A page on its way. */
-struct filling {
-    struct car_log_page *page;
-    uint64_t first, last; /* of what is read, both included */
-    uint64_t next;        /* the seq that is to come: what lies before it has been looked at */
-    uint64_t from;        /* where that was at first */
-    size_t bytes;
+/* A page that is looked for. */
+struct look {
+    struct car_filling filling;
+    uint64_t from;        /* where its `next` was at first */
     uint64_t deadline_us; /* where there is a filter */
     struct car_indexed indexed;
 };
 
-static bool is_full(const struct filling *f) {
-    return f->page->count == f->page->max_events || (f->page->count && f->bytes >= f->page->max_bytes);
-}
-
-static bool has_more(const struct filling *f) {
-    return f->page->descending ? f->next >= f->first : f->next <= f->last;
+static bool has_more(const struct look *l) {
+    return l->filling.page->descending ? l->filling.next >= l->filling.first : l->filling.next <= l->filling.last;
 }
 
 /* Whether it has taken long enough, and has come further. */
-static bool is_late(const struct filling *f) {
-    return f->page->filter && f->next != f->from && car_clock_mono_us() >= f->deadline_us;
+static bool is_late(const struct look *l) {
+    return l->filling.page->filter && l->filling.next != l->from && car_clock_mono_us() >= l->deadline_us;
 }
 
-/* Takes the event that the statement stands at, where it passes. */
-static int take(struct reader *reader, struct filling *f, sqlite3_stmt *statement) {
-    struct car_log_page *page = f->page;
+/* Looks at the event that the statement stands at. */
+static int take(struct reader *reader, struct look *l, sqlite3_stmt *statement) {
+    struct car_filling *f = &l->filling;
     struct car_event_row row;
-    int err = car_sqlite_row(statement, car_tenant_id(page->ask.tenant), &row);
+    int err = car_sqlite_row(statement, car_tenant_id(f->page->ask.tenant), &row);
     if (err || row.seq != f->next) {
         return CAR_EINVAL; /* seqs have no hole */
     }
-    f->next = page->descending ? row.seq - 1 : row.seq + 1;
-    if (page->filter && !car_filter_admits(page->filter, row.type, row.wall_ms)) {
-        return 0;
-    }
-    struct car_event *event = car_event_restore(page->ask.tenant, &row);
-    if (!event) {
-        return CAR_ENOMEM;
-    }
-    if (page->filter && !car_filter_passes(page->filter, event, &reader->scratch)) {
-        car_event_unref(&event);
-        return 0;
-    }
-    f->bytes += car_event_json(event).len;
-    page->events[page->count++] = event;
-    return 0;
+    return car_filling_take(f, &row, &reader->scratch);
 }
 
 static int damaged(void) {
@@ -132,33 +105,34 @@ static int damaged(void) {
 }
 
 /* Looks at one event after the other, up or down to `end`. */
-static int scan(struct reader *reader, struct filling *f, const struct place *place, uint64_t end) {
-    bool down = f->page->descending;
+static int scan(struct reader *reader, struct look *l, uint64_t end) {
+    bool down = l->filling.page->descending;
     sqlite3_stmt *statement = reader->statements[down ? DOWN : UP];
     int err = 0;
     int status = SQLITE_ROW;
-    (void)sqlite3_bind_int64(statement, 1, place->n);
-    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)(down ? end : f->next));
-    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)(down ? f->next : end));
-    while (!err && !is_full(f) && !is_late(f) && (status = sqlite3_step(statement)) == SQLITE_ROW) {
-        err = take(reader, f, statement);
+    (void)sqlite3_bind_int64(statement, 1, l->filling.place->n);
+    (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)(down ? end : l->filling.next));
+    (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)(down ? l->filling.next : end));
+    while (!err && !car_filling_is_full(&l->filling) && !is_late(l) &&
+           (status = sqlite3_step(statement)) == SQLITE_ROW) {
+        err = take(reader, l, statement);
     }
     if (!err && status != SQLITE_ROW && status != SQLITE_DONE) {
         err = failed(reader, "a page is not read");
-    } else if (err == CAR_EINVAL || (!err && status == SQLITE_DONE && f->next != (down ? end - 1 : end + 1))) {
+    } else if (err == CAR_EINVAL || (!err && status == SQLITE_DONE && l->filling.next != (down ? end - 1 : end + 1))) {
         err = damaged();
     }
     (void)sqlite3_reset(statement);
     return err;
 }
 
-static int take_one(struct reader *reader, struct filling *f, const struct place *place, uint64_t seq) {
+static int take_one(struct reader *reader, struct look *l, uint64_t seq) {
     sqlite3_stmt *statement = reader->statements[ONE];
-    (void)sqlite3_bind_int64(statement, 1, place->n);
+    (void)sqlite3_bind_int64(statement, 1, l->filling.place->n);
     (void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)seq);
     int status = sqlite3_step(statement);
-    f->next = seq;
-    int err = status == SQLITE_ROW    ? take(reader, f, statement)
+    l->filling.next = seq;
+    int err = status == SQLITE_ROW    ? take(reader, l, statement)
               : status == SQLITE_DONE ? CAR_EINVAL
                                       : failed(reader, "a page is not read");
     if (err == CAR_EINVAL) {
@@ -170,19 +144,21 @@ static int take_one(struct reader *reader, struct filling *f, const struct place
 
 /* Looks at what the index has found, up or down to `end`, all of one block. Where the index is damaged there is none
  * from then on. */
-static int look_up(struct reader *reader, struct filling *f, const struct place *place, uint64_t end) {
-    bool down = f->page->descending;
+static int look_up(struct reader *reader, struct look *l, uint64_t end) {
+    bool down = l->filling.page->descending;
     uint64_t seq = 0;
     int found = 1;
-    int err = car_match_look(&reader->match, f->page->filter, down ? end : f->next, down ? f->next : end, down);
-    while (!err && !is_full(f) && !is_late(f) && (found = car_match_next(&reader->match, &seq)) > 0) {
-        err = take_one(reader, f, place, seq);
+    int err = car_match_look(&reader->match, l->filling.page->filter, down ? end : l->filling.next,
+                             down ? l->filling.next : end, down);
+    while (!err && !car_filling_is_full(&l->filling) && !is_late(l) &&
+           (found = car_match_next(&reader->match, &seq)) > 0) {
+        err = take_one(reader, l, seq);
     }
     car_match_stop(&reader->match);
     if (!err && found == 0) {
-        f->next = down ? end - 1 : end + 1;
+        l->filling.next = down ? end - 1 : end + 1;
     } else if (found < 0) {
-        f->indexed = (struct car_indexed){.low = 1, .high = 0};
+        l->indexed = (struct car_indexed){.low = 1, .high = 0};
     }
     return err;
 }
@@ -196,91 +172,52 @@ static uint64_t smaller(uint64_t a, uint64_t b) {
 }
 
 /* How far the next look goes: to where the index begins or ends, and no further than one statement may. */
-static uint64_t end_of_look(const struct filling *f, bool indexed) {
-    const struct car_indexed *i = &f->indexed;
-    uint64_t low = f->first;
-    uint64_t high = f->last;
+static uint64_t end_of_look(const struct look *l, bool indexed) {
+    const struct car_indexed *i = &l->indexed;
+    uint64_t low = l->filling.first;
+    uint64_t high = l->filling.last;
     if (indexed) {
-        uint64_t block = f->next - f->next % CAR_SEARCH_BLOCK;
+        uint64_t block = l->filling.next - l->filling.next % CAR_SEARCH_BLOCK;
         low = larger(low, larger(i->low, block));
         high = smaller(high, smaller(i->high, block + CAR_SEARCH_BLOCK - 1));
-    } else if (i->low <= i->high && f->next > i->high) {
+    } else if (i->low <= i->high && l->filling.next > i->high) {
         low = larger(low, i->high + 1);
     } else if (i->low <= i->high) {
         high = smaller(high, i->low - 1);
     }
-    if (f->page->filter && !indexed) {
-        low = larger(low, f->next > WINDOW ? f->next - WINDOW : 1);
-        high = smaller(high, f->next + WINDOW);
+    if (l->filling.page->filter && !indexed) {
+        low = larger(low, l->filling.next > WINDOW ? l->filling.next - WINDOW : 1);
+        high = smaller(high, l->filling.next + WINDOW);
     }
-    return f->page->descending ? low : high;
+    return l->filling.page->descending ? low : high;
 }
 
-static int fill(struct reader *reader, struct filling *f, const struct place *place) {
+static int fill(struct reader *reader, struct look *l) {
     int err = 0;
-    car_match_begin(&reader->match, place->n, f->page->filter, &f->indexed);
-    while (!err && has_more(f) && !is_full(f) && !is_late(f)) {
-        bool indexed = f->next >= f->indexed.low && f->next <= f->indexed.high;
-        uint64_t end = end_of_look(f, indexed);
-        err = indexed ? look_up(reader, f, place, end) : scan(reader, f, place, end);
+    car_match_begin(&reader->match, l->filling.place->n, l->filling.page->filter, &l->indexed);
+    while (!err && has_more(l) && !car_filling_is_full(&l->filling) && !is_late(l)) {
+        bool indexed = l->filling.next >= l->indexed.low && l->filling.next <= l->indexed.high;
+        uint64_t end = end_of_look(l, indexed);
+        err = indexed ? look_up(reader, l, end) : scan(reader, l, end);
     }
     car_match_end(&reader->match);
     return err;
 }
 
-/* The part of the page's range that is there. false where there is nothing to be read; then
- * page->seen is right. */
-static bool range_of(struct car_log_page *page, const struct place *place, struct filling *f) {
-    uint64_t first = page->first > place->forgotten ? page->first : place->forgotten + 1;
-    uint64_t last = page->last;
-    if ((page->descending ? last : first) > place->newest) {
-        page->seen = 0;
-        return false;
-    }
-    last = last < place->newest ? last : place->newest;
-    if (first > last) {
-        page->seen = page->last - page->first + 1; /* all of it has been forgotten */
-        return false;
-    }
-    *f = (struct filling){.page = page, .first = first, .last = last, .next = page->descending ? last : first};
-    f->from = f->next;
-    f->deadline_us = car_clock_mono_us() + LOOK_US;
-    if (page->filter && page->filter->nothing) {
-        f->next = page->descending ? first - 1 : last + 1;
-    }
-    return true;
-}
-
-static void let_go(struct car_log_page *page) {
-    while (page->count) {
-        car_event_unref(&page->events[--page->count]);
-    }
-}
-
 static int read_page(struct reader *reader, struct car_log_page *page) {
-    struct place place;
-    struct filling f;
-    page->count = 0;
+    struct car_place place;
+    struct look look = {.deadline_us = car_clock_mono_us() + LOOK_US};
     int err = find_place(reader, page->ask.tenant, &place);
-    page->forgotten = place.forgotten;
-    if (err || !range_of(page, &place, &f)) {
+    if (err || !car_filling_begin(&look.filling, page, &place)) {
         return err;
     }
-    err = fill(reader, &f, &place);
-    if (err) {
-        let_go(page);
-        return err;
-    }
-    page->seen = page->descending ? page->last - f.next : f.next - page->first;
-    if (page->descending && f.next <= place.forgotten) {
-        page->seen = page->last - page->first + 1;
-    }
-    return 0;
+    look.from = look.filling.next;
+    return car_filling_finish(&look.filling, fill(reader, &look));
 }
 
 static int read_types(struct reader *reader, struct car_log_types *types) {
     sqlite3_stmt *statement = reader->statements[TYPES];
-    struct place place;
+    struct car_place place;
     int status = SQLITE_ROW;
     types->count = 0;
     int err = find_place(reader, types->ask.tenant, &place);
@@ -289,12 +226,7 @@ static int read_types(struct reader *reader, struct car_log_types *types) {
     (void)sqlite3_bind_int64(statement, 1, place.n);
     (void)sqlite3_bind_int64(statement, 2, CAR_LOG_TYPES_MAX);
     while (!err && types->count < CAR_LOG_TYPES_MAX && (status = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct car_log_type *type = &types->types[types->count++];
-        struct car_span name = car_sqlite_column(statement, 0);
-        size_t len = name.len < sizeof type->type ? name.len : sizeof type->type - 1;
-        memcpy(type->type, name.ptr, len);
-        type->type[len] = '\0';
-        type->count = (uint64_t)sqlite3_column_int64(statement, 1);
+        car_types_put(types, car_sqlite_column(statement, 0), sqlite3_column_int64(statement, 1));
     }
     if (!err && status != SQLITE_ROW && status != SQLITE_DONE) {
         err = failed(reader, "types are not read");
@@ -321,11 +253,11 @@ static int page(void *user, struct car_log_page *page) {
     finish(reader);
     if (!err && page->filter) {
         /* The index is another database, and may have let go of more than the transaction has seen forgotten. */
-        struct place now;
+        struct car_place now;
         err = find_place(reader, page->ask.tenant, &now);
         page->forgotten = now.forgotten;
         if (err) {
-            let_go(page);
+            car_filling_drop(page);
         }
     }
     return err;
