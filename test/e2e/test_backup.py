@@ -11,23 +11,14 @@ import time
 
 import pytest
 
-from harness import Http, Server, Team, WAIT, clean_environment, program, until
+from harness import Http, Server, Team, WAIT, clean_environment, program, run, until
 
 JSON = {"Content-Type": "application/json"}
 
 
-def backup(*words, env=None, **more):
+def backup(*words, **more):
     """Exit code, stdout, stderr."""
-    done = subprocess.run(
-        [program("CARILLON_BIN"), "backup", *(str(w) for w in words)],
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-        env={**clean_environment(), **(env or {})},
-        check=False,
-        **more,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return run("backup", *words, **more)
 
 
 @pytest.fixture

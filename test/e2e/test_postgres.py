@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from harness import Crowd, PASSWORD, Postgres, Server, Team, WAIT, Wall, clean_environment, problem, program, scaled
-from harness import until
+from harness import Crowd, PASSWORD, Postgres, Server, Team, Wall, problem, run, scaled, until
 
 FLAGS = ("--threads", "2", "--buffer-size", "1000000")
 EVENT = b'{"message":"refused"}'
@@ -254,15 +253,8 @@ def test_another_server_wrote_meanwhile(pg, database, wall):
 
 def start(*flags):
     """Exit code and stderr of a server that ends by itself."""
-    done = subprocess.run(
-        [program("CARILLON_BIN"), "--port", "0", "--auth", "open", *flags],
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-        env=clean_environment(),
-        check=False,
-    )
-    return done.returncode, done.stderr
+    code, _, said = run("--port", "0", "--auth", "open", *flags)
+    return code, said
 
 
 def refused(uri, words):

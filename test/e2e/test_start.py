@@ -7,27 +7,13 @@ import subprocess
 
 import pytest
 
-from harness import Http, Process, REPORT, Server, WAIT, clean_environment, problem, program, until
+from harness import Http, Process, Server, WAIT, clean_environment, problem, program, run, until
 
 JSON = {"Content-Type": "application/json"}
 EVENT = b'{"message":"x"}'
 
 
 # Starting
-
-
-def run(*flags, env=None):
-    """Exit code, stdout and stderr of a run that is expected to end by itself."""
-    done = subprocess.run(
-        [program("CARILLON_BIN"), *flags],
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-        env=clean_environment(env),
-        check=False,
-    )
-    assert not REPORT.search(done.stderr), done.stderr
-    return done.returncode, done.stdout, done.stderr
 
 
 def one_line(text):

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from harness import Eof, Http, Polling, Server, Socket, Team, WAIT, clean_environment, created, event, join, joined
-from harness import problem, program, scaled, until
+from harness import Crowd, Polling, Server, Socket, all_events, created, event, join, joined, problem, run, scaled
+from harness import until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -20,38 +20,6 @@ def store(tmp_path):
     return f"sqlite:{tmp_path}/log.db"
 
 
-def all_events(server, tenant):
-    """What the log has of the tenant, oldest first, page by page."""
-    events, since = [], 0
-    while True:
-        page = server.get(f"/events?limit=1000&since={since}", tenant).json()
-        events += page["events"]
-        if not page["has_more"]:
-            return events
-        since = page["next"]
-
-
-class Publishers:
-    """Several at a time over keep-alive connections, until the server dies; what was acknowledged is in `acked`."""
-
-    def __init__(self, server, tenants, count, name):
-        self.acked, self.team, self.name = {t: {} for t in tenants}, Team(), name
-        for n in range(count):
-            self.team.go(self.publish, server.port, tenants[n % len(tenants)], n)
-
-    def publish(self, port, tenant, n):
-        try:
-            conn = Http(port)
-            for i in range(100_000):
-                message = f"{self.name}-{n}-{i}"
-                body = json.dumps({"message": message}).encode()
-                r = conn.request("POST", "/events", {**JSON, "X-Tenant-ID": tenant}, body)
-                assert r.status == 201, r
-                self.acked[tenant][r.json()["seq"]] = message
-        except (Eof, OSError):
-            pass  # it has died
-
-
 @pytest.mark.parametrize("durability", ["commit", "relaxed"])
 def test_crashes(store, durability):
     """kill -9 at random moments: nothing acknowledged is lost (under relaxed: nothing older than 300 ms, at rest),
@@ -59,13 +27,13 @@ def test_crashes(store, durability):
     tenants, acked, rng = ["a", "b", "c"], {"a": {}, "b": {}, "c": {}}, random.Random(5)
     for i in range(scaled(50 if durability == "commit" else 10)):
         with Server("--threads", "2", "--buffer-size", "1000000", "--durability", durability, store=store) as s:
-            publishers = Publishers(s, tenants, 6, f"r{i}")
+            publishers = Crowd(s, tenants, 6, f"r{i}")
             time.sleep(rng.uniform(0.02, 0.25))
             if durability == "relaxed":
-                publishers.team.stop.set()
                 until(lambda: all(publishers.acked.values()), "something is acknowledged")
             s.crash()
         publishers.team.join()
+        assert not publishers.refused
         with Server("--buffer-size", "1000000", store=store) as s:
             for tenant in tenants:
                 events = all_events(s, tenant)
@@ -180,15 +148,8 @@ def test_locked_by_another(store, tmp_path):
 
 def start(*flags):
     """Exit code and stderr of a server that ends by itself."""
-    done = subprocess.run(
-        [program("CARILLON_BIN"), "--port", "0", "--auth", "open", *flags],
-        capture_output=True,
-        text=True,
-        timeout=WAIT,
-        env=clean_environment(),
-        check=False,
-    )
-    return done.returncode, done.stderr
+    code, _, said = run("--port", "0", "--auth", "open", *flags)
+    return code, said
 
 
 def test_refusals(store, tmp_path):

@@ -14,6 +14,8 @@
 #include "carillon/feed/session.h"
 #include "carillon/feed/wire.h"
 
+#include "feed_wire.h"
+
 struct car_blob;
 struct car_event;
 struct car_reader;
@@ -92,15 +94,14 @@ unsigned feed_publish(struct feed_fixture *f, unsigned worker, struct car_tenant
 /* Publishes `count` events as one batch from that worker (on its thread). false where it is not accepted. */
 bool feed_publish_batch(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count);
 
+/* The same from any thread, by that worker's own; all of them have to be accepted. */
+void feed_publish_from(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count, size_t len);
+
 /* Publishes the event from that worker (on its thread); it has to be accepted. */
 void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event);
 
 /* A new event with that type; the message says which. */
 struct car_event *feed_event(struct car_tenant *tenant, const char *type, const char *message_literal);
-
-/* The next event of a wire: its JSON into `json`, inflated where that is needed. false at the end; *bad says whether
- * that was no event. */
-bool feed_wire_next(enum car_wire wire, struct car_span *rest, struct car_buf *json, bool *bad);
 
 /* What a subscriber has seen: runs of consecutive events, and what it was told is missing. */
 enum feed_seen_kind { FEED_EVENTS, FEED_GAP, FEED_SLOW, FEED_FAILED };

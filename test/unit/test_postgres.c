@@ -137,21 +137,9 @@ static void test_failed_update(void) {
     feed_close(&f);
 }
 
-struct publishing {
-    struct car_tenant *tenant;
-    unsigned count;
-};
-
-static void run_publishing(struct car_worker *worker, void *arg) {
-    const struct publishing *p = arg;
-    (void)worker;
-    CU_ASSERT_EQUAL(feed_publish(&f, 0, p->tenant, p->count), p->count);
-}
-
 static void publish(const char *tenant, unsigned count) {
-    struct publishing p = {feed_tenant(&f, tenant), count};
     unsigned long before = atomic_load(&f.answered);
-    feed_call(&f, 0, run_publishing, &p);
+    feed_publish_from(&f, 0, feed_tenant(&f, tenant), count, 5);
     feed_wait_answers(&f, before + count);
 }
 

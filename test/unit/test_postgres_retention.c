@@ -24,22 +24,11 @@ static void open_store(bool relaxed, uint64_t retain_ms, uint64_t retain_count) 
     feed_start(&f);
 }
 
-struct publishing {
-    struct car_tenant *tenant;
-    unsigned count;
-};
-
-static void run_publishing(struct car_worker *worker, void *arg) {
-    const struct publishing *p = arg;
-    (void)worker;
-    CU_ASSERT_EQUAL(feed_publish(&f, 0, p->tenant, p->count), p->count);
-}
-
 static void publish(struct car_tenant *tenant, unsigned count) {
     for (unsigned part; count; count -= part) {
-        struct publishing p = {tenant, part = count < 500 ? count : 500};
+        part = count < 500 ? count : 500;
         unsigned long before = atomic_load(&f.answered);
-        feed_call(&f, 0, run_publishing, &p);
+        feed_publish_from(&f, 0, tenant, part, 5);
         feed_wait_answers(&f, before + part);
     }
 }

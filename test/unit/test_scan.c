@@ -154,17 +154,12 @@ static void test_at_once(void) {
 }
 
 /* It ends where it holds enough bytes. */
-static void publish_large(struct car_worker *worker, void *arg) {
-    (void)worker;
-    CU_ASSERT_EQUAL(feed_publish_sized(&f, 0, arg, 10, 100000), 10);
-}
-
 static void test_bytes(void) {
     for (size_t i = 0; i < sizeof STORES / sizeof *STORES; i++) {
         open_store(STORES[i], i == 0 ? 1000 : KEEP);
         struct car_tenant *tenant = feed_tenant(&f, "a");
         for (unsigned n = 0; n < 12; n++) {
-            feed_call(&f, 0, publish_large, tenant);
+            feed_publish_from(&f, 0, tenant, 10, 100000);
         }
         feed_wait_answers(&f, 120);
         for (int down = 0; down < 2; down++) {

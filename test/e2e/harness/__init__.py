@@ -31,7 +31,7 @@ from .websocket import (
     refused,
 )
 from .sse import SseEvent, Sse
-from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Process
+from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Process, run
 from .server import Server
 from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from .settings import WAIT, clean_environment
+from .settings import WAIT, clean_environment, program
 
 REPORT = re.compile(
     r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|WARNING: MemorySanitizer|runtime error:"
@@ -32,6 +32,21 @@ def before_exec(nofile):
             resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
 
     return work
+
+
+def run(*words, env=None, **more):
+    """Exit code, stdout and stderr of the server's program, which is expected to end by itself."""
+    done = subprocess.run(
+        [program("CARILLON_BIN"), *(str(word) for word in words)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        env=clean_environment(env),
+        check=False,
+        **more,
+    )
+    assert not REPORT.search(done.stderr), done.stderr
+    return done.returncode, done.stdout, done.stderr
 
 
 class Process:
