@@ -202,6 +202,7 @@ struct visit {
     struct car_tenant *tenant;
     uint64_t since;
     uint64_t last;
+    bool ended;
 };
 
 static void join(struct car_worker *worker, void *arg) {
@@ -213,6 +214,7 @@ static void look(struct car_worker *worker, void *arg) {
     struct visit *visit = arg;
     (void)worker;
     visit->last = feed_seen_last(&visit->s);
+    visit->ended = visit->s.session.state == CAR_SESSION_ENDED;
 }
 
 static void leave(struct car_worker *worker, void *arg) {
@@ -312,7 +314,7 @@ static void test_failing(void) {
     change("DELETE FROM events WHERE seq = 100");
     struct visit visit = {.tenant = tenant};
     feed_call(&f, 1, join, &visit);
-    for (unsigned i = 0; i < 10000 && visit.s.session.state != CAR_SESSION_ENDED; i++) {
+    for (unsigned i = 0; i < 10000 && !visit.ended; i++) {
         usleep(1000);
         feed_call(&f, 1, look, &visit);
     }
