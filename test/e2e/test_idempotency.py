@@ -277,7 +277,7 @@ class Repeaters:
 def check_once(database, repeaters):
     """Each key has led to its events, once, and to what its publisher was told."""
     for r in repeaters:
-        assert r.todo == [None] * len(r.todo) and len(r.answers) == len(r.sent) > 50
+        assert r.todo == [None] * len(r.todo) and len(r.answers) == len(r.sent) > scaled(50)
         rows = database.sql(
             "SELECT seq, content FROM events WHERE tenant ="
             f" (SELECT n FROM tenants WHERE id = '{r.tenant}') ORDER BY seq"
