@@ -24,6 +24,7 @@ class Flood:
         self.depth, self.pause, self.pad = depth, pause, pad
         self.done, self.team = threading.Event(), Team()
         self.ids, self.newest = {}, 0
+        self.lock = threading.Lock()  # to look at newest and to raise it is one step
         self.publishers = publishers
 
     def __enter__(self):
@@ -45,9 +46,10 @@ class Flood:
                 for i in range(self.depth)
             ]
             for e in self.server.flood(self.tenant, bodies, depth=self.depth, conn=conn):
-                assert e["seq"] not in self.ids, "a seq was given twice"
-                self.ids[e["seq"]] = e["id"]
-                self.newest = max(self.newest, e["seq"])
+                with self.lock:
+                    assert e["seq"] not in self.ids, "a seq was given twice"
+                    self.ids[e["seq"]] = e["id"]
+                    self.newest = max(self.newest, e["seq"])
             count += self.depth
         conn.close()
 
