@@ -202,7 +202,7 @@ def test_reconnect_storm(threads):
     with Server("--threads", threads, "--buffer-size", "200000") as s:
         last = [0] * clients
         epoch = None
-        with Flood(s, "t", publishers=2) as flood:
+        with Flood(s, "t", publishers=2, pause=0.01) as flood:
             for round_ in range(rounds):
                 storm = []
                 for i in range(clients):
