@@ -1,5 +1,4 @@
 #include "postgres_reader.h"
-#include "filling.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "carillon/feed/log.h"
 #include "carillon/feed/tenant.h"
 
+#include "filling.h"
 #include "postgres_db.h"
 #include "postgres_row.h"
 #include "postgres_words.h"

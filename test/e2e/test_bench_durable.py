@@ -368,7 +368,10 @@ def test_notes_stand_below_the_table():
 def test_the_list_names_the_store(capsys):
     assert main.list_scenarios() == 0
     said = capsys.readouterr().out
-    for name in ("ingest-memory", "ingest-commit", "ingest-relaxed", "ingest-postgres", "deliver-commit", "history"):
+    for name in [f"ingest-{kind}" for kind in ("memory", "commit", "relaxed", "postgres", "postgres-relaxed")] + [
+        "deliver-commit",
+        "history",
+    ]:
         assert f"\n{name}\n" in said
     assert "store: sqlite, commit, with 1,000,000 events in it" in said and "store: postgres, commit" in said
     assert {SCENARIOS[name].keeping for name in ("ingest-commit", "ingest-relaxed")} == {

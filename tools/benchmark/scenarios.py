@@ -239,6 +239,14 @@ INGEST_POSTGRES = kept(
     *("sync", "others"),
     events=80000,
 )
+INGEST_POSTGRES_RELAXED = kept(
+    INGEST,
+    "ingest-postgres-relaxed",
+    "in PostgreSQL, on the same machine, within 100 ms",
+    Keeping("postgres", "relaxed"),
+    *("sync", "others"),
+    events=80000,
+)
 DELIVER_COMMIT = Scenario(
     "deliver-commit",
     "16 tenants of 1 WebSocket, 1,000 events/s whatever happens, each delivered when SQLite has committed it",
@@ -291,6 +299,7 @@ SCENARIOS: dict[str, Scenario] = {
         INGEST_COMMIT,
         INGEST_RELAXED,
         INGEST_POSTGRES,
+        INGEST_POSTGRES_RELAXED,
         DELIVER_COMMIT,
         HISTORY,
     )
