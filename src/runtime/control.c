@@ -1,29 +1,47 @@
 #include "carillon/runtime/control.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "carillon/base/err.h"
 
+/* The signals are blocked in every thread and read from a descriptor: no handler interrupts anybody. */
 struct car_control {
     uv_loop_t loop;
-    uv_signal_t sigterm, sigint, sighup;
+    uv_poll_t signals;
+    int signals_fd;
     uv_timer_t timer;
     const struct car_control_ops *ops;
     void *user;
     bool stopped;
 };
 
-static void on_end(uv_signal_t *handle, int signum) {
-    struct car_control *control = handle->data;
-    control->ops->end(control->user, signum == SIGINT ? "SIGINT" : "SIGTERM");
+static void on_signal(struct car_control *control, uint32_t number) {
+    switch (number) {
+    case SIGHUP:
+        control->ops->reload(control->user);
+        break;
+    case SIGINT:
+        control->ops->end(control->user, "SIGINT");
+        break;
+    default:
+        control->ops->end(control->user, "SIGTERM");
+    }
 }
 
-static void on_reload(uv_signal_t *handle, int signum) {
+static void on_signals(uv_poll_t *handle, int status, int events) {
     struct car_control *control = handle->data;
-    (void)signum;
-    control->ops->reload(control->user);
+    struct signalfd_siginfo info;
+    (void)status;
+    (void)events;
+    while (read(control->signals_fd, &info, sizeof info) == sizeof info) {
+        on_signal(control, info.ssi_signo);
+    }
 }
 
 static void on_tick(uv_timer_t *handle) {
@@ -31,26 +49,47 @@ static void on_tick(uv_timer_t *handle) {
     control->ops->tick(control->user);
 }
 
+/* 0 or a UV_E… code. The threads that are made later inherit what is blocked. */
+static int open_signals(struct car_control *control) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    control->signals_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (control->signals_fd < 0) {
+        return uv_translate_sys_error(errno);
+    }
+    int err = uv_poll_init(&control->loop, &control->signals, control->signals_fd);
+    if (err) {
+        close(control->signals_fd);
+        return err;
+    }
+    uv_poll_start(&control->signals, UV_READABLE, on_signals);
+    return 0;
+}
+
 int car_control_open(struct car_control **out, const struct car_control_ops *ops, void *user) {
     struct car_control *control = calloc(1, sizeof *control);
     if (!control) {
         return CAR_ENOMEM;
     }
+    control->ops = ops;
+    control->user = user;
+    control->signals.data = control->timer.data = control;
     int err = uv_loop_init(&control->loop);
     if (err) {
         free(control);
         return err;
     }
-    control->ops = ops;
-    control->user = user;
-    control->sigterm.data = control->sigint.data = control->sighup.data = control->timer.data = control;
-    uv_signal_init(&control->loop, &control->sigterm);
-    uv_signal_init(&control->loop, &control->sigint);
-    uv_signal_init(&control->loop, &control->sighup);
+    err = open_signals(control);
+    if (err) {
+        uv_loop_close(&control->loop);
+        free(control);
+        return err;
+    }
     uv_timer_init(&control->loop, &control->timer);
-    uv_signal_start(&control->sigterm, on_end, SIGTERM);
-    uv_signal_start(&control->sigint, on_end, SIGINT);
-    uv_signal_start(&control->sighup, on_reload, SIGHUP);
     *out = control;
     return 0;
 }
@@ -74,9 +113,7 @@ void car_control_run(struct car_control *control) {
 void car_control_stop(struct car_control *control) {
     if (!control->stopped) {
         control->stopped = true;
-        uv_close((uv_handle_t *)&control->sigterm, NULL);
-        uv_close((uv_handle_t *)&control->sigint, NULL);
-        uv_close((uv_handle_t *)&control->sighup, NULL);
+        uv_close((uv_handle_t *)&control->signals, NULL);
         uv_close((uv_handle_t *)&control->timer, NULL);
     }
 }
@@ -88,6 +125,7 @@ void car_control_close(struct car_control **control) {
         car_control_stop(c);
         uv_run(&c->loop, UV_RUN_DEFAULT); /* close callbacks */
         uv_loop_close(&c->loop);
+        close(c->signals_fd);
         free(c);
     }
 }

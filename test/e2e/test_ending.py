@@ -93,6 +93,27 @@ def test_drain(number, threads):
         s.ended = True
 
 
+def test_a_signal_the_moment_it_listens(tmp_path):
+    """Hundreds of starts, some at a time: none of the signals gets lost between what was set up and the loop."""
+    team = Team()
+
+    def start_and_end(k):
+        command = [program("CARILLON_BIN"), *COMMON[:2], "--auth", "open", "--store", f"sqlite:{tmp_path}/{k}.db"]
+        for _ in range(60):
+            with subprocess.Popen(command, stderr=subprocess.PIPE, env=clean_environment()) as child:
+                try:
+                    assert b"listening on " in child.stderr.readline()
+                    child.terminate()
+                    child.communicate(timeout=WAIT)
+                finally:
+                    child.kill()
+            assert child.returncode == 0
+
+    for k in range(6):
+        team.go(start_and_end, k)
+    team.join()
+
+
 def test_drain_ends_with_nothing_connected():
     with Server(drain="60s") as s:
         s.publish("t", "x")

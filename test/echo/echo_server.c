@@ -9,10 +9,10 @@
  */
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "carillon/base/err.h"
 #include "carillon/net/listener.h"
@@ -28,12 +28,12 @@
 /* The process: as short a life as a test needs. */
 
 struct echo {
-    uv_loop_t loop;
-    uv_signal_t sigterm;
+    struct car_control *control;
     struct car_listener *listener;
     struct car_worker *workers[THREADS_MAX];
     struct car_note notes[THREADS_MAX];
     unsigned count;
+    bool ending;
 };
 
 static void stop_worker(struct car_note *note, void *owner) {
@@ -46,16 +46,26 @@ static void stop_worker(struct car_note *note, void *owner) {
     }
 }
 
-static void on_sigterm(uv_signal_t *handle, int signum) {
-    struct echo *echo = handle->data;
-    (void)signum;
+static void on_end(void *user, const char *signal_name) {
+    struct echo *echo = user;
+    (void)signal_name;
+    if (echo->ending) {
+        return;
+    }
+    echo->ending = true;
     car_listener_close(&echo->listener);
     for (unsigned i = 0; i < echo->count; i++) {
         echo->notes[i].run = stop_worker;
         car_mailbox_post(&echo->workers[i]->mailbox, &echo->notes[i]);
     }
-    uv_close((uv_handle_t *)handle, NULL);
+    car_control_stop(echo->control);
 }
+
+static void on_reload(void *user) {
+    (void)user;
+}
+
+static const struct car_control_ops CONTROL_OPS = {.end = on_end, .reload = on_reload};
 
 static void usage(void) {
     fputs("usage: echo-server [--port N] [--threads 1…64] [--engineio] [--socketio] [--ping-interval MS] "
@@ -163,7 +173,7 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     struct car_reclaim *reclaim = car_reclaim_new();
     require(reclaim ? 0 : CAR_ENOMEM, "start");
-    require(uv_loop_init(&echo.loop), "loop");
+    require(car_control_open(&echo.control, &CONTROL_OPS, &echo), "loop");
     for (; echo.count < settings.threads; echo.count++) {
         require(car_worker_open(&echo.workers[echo.count], echo.count, reclaim), "worker");
         require(car_net_attach(&net, echo.workers[echo.count]), "net");
@@ -176,12 +186,9 @@ int main(int argc, char **argv) {
         .workers = echo.workers,
         .worker_count = echo.count,
     };
-    require(car_listener_open(&echo.listener, &echo.loop, &config), "listen");
-    uv_signal_init(&echo.loop, &echo.sigterm);
-    echo.sigterm.data = &echo;
-    uv_signal_start(&echo.sigterm, on_sigterm, SIGTERM);
+    require(car_listener_open(&echo.listener, car_control_loop(echo.control), &config), "listen");
     fprintf(stderr, "listening on 127.0.0.1:%u\n", car_listener_port(echo.listener));
-    uv_run(&echo.loop, UV_RUN_DEFAULT);
+    car_control_run(echo.control);
     /* All are joined before one is freed: another may still look whether all is over. */
     for (unsigned i = 0; i < echo.count; i++) {
         car_worker_join(echo.workers[i]);
@@ -190,7 +197,7 @@ int main(int argc, char **argv) {
         car_net_detach(echo.workers[i]);
         car_worker_close(&echo.workers[i]);
     }
-    uv_loop_close(&echo.loop);
+    car_control_close(&echo.control);
     car_reclaim_free(&reclaim);
     return EXIT_SUCCESS;
 }
