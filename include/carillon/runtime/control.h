@@ -15,8 +15,8 @@ struct car_control_ops {
     void (*tick)(void *user);
 };
 
-/* 0, CAR_ENOMEM or a UV_E… code. Before any other thread is made: SIGTERM, SIGINT and SIGHUP are blocked from here on, in
- * this thread and in those that it makes, to the end of the process. */
+/* 0, CAR_ENOMEM or a UV_E… code. Before any other thread is made: SIGTERM, SIGINT and SIGHUP are blocked from here on,
+ * in this thread and in those that it makes, to the end of the process. */
 int car_control_open(struct car_control **out, const struct car_control_ops *ops, void *user);
 
 /* For handles of others. */
