@@ -102,8 +102,10 @@ def test_ten_thousand_abrupt_disconnects(threads):
         if not SANITIZED:
             growth = s.process.rss() - rss
             assert growth < 1 << 20, f"{growth >> 10} KiB more after {total * 4 // 5} disconnects"
+        # The last of them may be accepted only now: a peer that has gone long ago waits in the kernel's queue as others do.
+        until(lambda: s.get("/events/stats", "t").json()["connections"] == 0, "no session is left")
         stats = s.get("/events/stats", "t").json()
-        assert stats["connections"] == 0 and stats["total"] == 100
+        assert stats["total"] == 100
         ws = s.ws("t", f"since={stats['last_seq']}")
         e = s.publish("t", "fine")
         assert e["seq"] == stats["last_seq"] + 1 and ws.events(1) == [e]
