@@ -44,6 +44,7 @@ struct group {
     struct car_pages *pages;
     struct car_worker *worker; /* the log's thread; all that follows is its own */
     struct car_note stop;
+    bool stopping; /* its wheel has gone */
     struct car_task turn;
     struct car_drain_seat *ready, **ready_end; /* the tenants whose drainer we are, and that are not in a part */
 
@@ -396,7 +397,7 @@ struct car_worker *car_group_worker(struct car_log *log) {
 
 void car_group_tend(struct car_log *log) {
     struct group *group = of_log(log);
-    if (!car_timer_is_set(&group->tending)) {
+    if (!group->stopping && !car_timer_is_set(&group->tending)) {
         group->tended = group->transactions;
         car_timer_set(group->worker->wheel, &group->tending, TEND_MS);
     }
@@ -422,6 +423,7 @@ static void on_stop(struct car_note *note, void *owner) {
     car_timer_clear(group->worker->wheel, &group->timer);
     car_timer_clear(group->worker->wheel, &group->tending);
     car_timer_clear(group->worker->wheel, &group->look);
+    group->stopping = true;
     car_worker_stop(owner);
 }
 

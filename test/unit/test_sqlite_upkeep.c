@@ -1,5 +1,7 @@
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,7 +13,9 @@
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
 #include "carillon/store/sqlite.h"
+#include "store/group.h"
 #include "support/feed_fixture.h"
 #include "support/log_ask.h"
 
@@ -250,6 +254,49 @@ static void test_goes_on(void) {
     feed_close(&f);
 }
 
+/* The upkeep may ask for a turn while the log ends. */
+
+static atomic_bool let_go;
+static struct car_log *ending;
+static struct car_note busy, asking;
+
+static void be_busy(struct car_note *note, void *owner) {
+    (void)note;
+    (void)owner;
+    while (!atomic_load(&let_go)) {
+        usleep(1000);
+    }
+}
+
+static void ask_for_a_turn(struct car_note *note, void *owner) {
+    (void)note;
+    (void)owner;
+    car_group_tend(ending);
+}
+
+static void *ask_late(void *log_worker) {
+    usleep(100000); /* the log has been told to stop by then, and hears of both at once */
+    car_mailbox_post(&((struct car_worker *)log_worker)->mailbox, &asking);
+    atomic_store(&let_go, true);
+    return NULL;
+}
+
+static void test_asked_late(void) {
+    pthread_t late;
+    new_path();
+    open_log(0, 0, false);
+    publish("a", 10);
+    struct car_worker *log_worker = car_group_worker(f.feed.log);
+    ending = f.feed.log;
+    busy.run = be_busy;
+    asking.run = ask_for_a_turn;
+    car_mailbox_post(&log_worker->mailbox, &busy);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&late, NULL, ask_late, log_worker), 0);
+    feed_close(&f);
+    pthread_join(late, NULL);
+    CU_ASSERT_EQUAL(number_of(path, COUNT), 10);
+}
+
 /* What is deleted makes room for what comes, and the WAL begins anew. */
 static void test_stays_small(void) {
     struct stat wal;
@@ -392,6 +439,7 @@ static const struct car_test TESTS[] = {
     {"by age", test_by_age},
     {"grows old", test_grows_old},
     {"goes on", test_goes_on},
+    {"asked late", test_asked_late},
     {"stays small", test_stays_small},
     {"checkpoints", test_checkpoints},
     {"backup", test_backup},
