@@ -203,7 +203,7 @@ def test_reconnect_storm(threads):
         last = [0] * clients
         epoch = None
         # So many events, and no more: a slow machine would have ever more of them to read.
-        with Flood(s, "t", publishers=2, most=20_000) as flood:
+        with Flood(s, "t", publishers=2, pause=0.02, most=4_000) as flood:
             for round_ in range(rounds):
                 storm = []
                 for i in range(clients):
