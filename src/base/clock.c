@@ -22,6 +22,12 @@ uint64_t car_clock_mono_us(void) {
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+uint64_t car_clock_mono_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* The proleptic Gregorian date of a day since 1970, by years that start in March, so that a leap day ends a year. */
 static void write_date(int64_t day, char *out) {
     int64_t shifted = day + 719468;

@@ -1,41 +1,47 @@
+#define OPENSSL_SUPPRESS_DEPRECATED /* of SHA256_Init and its like: see car_sha256 */
 #include "carillon/base/crypto.h"
 
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
 
-/* Set once by fetch_digests and never freed: fetching takes libcrypto's locks, and digests are asked for by every
- * request that carries a credential. */
-static pthread_once_t digests_once = PTHREAD_ONCE_INIT;
+/* Set once by fetch_sha1 and never freed: fetching takes libcrypto's locks. */
+static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha1_digest;
-static EVP_MD *sha256_digest;
 
-static void fetch_digests(void) {
+static void fetch_sha1(void) {
     sha1_digest = EVP_MD_fetch(NULL, "SHA1", NULL);
-    sha256_digest = EVP_MD_fetch(NULL, "SHA256", NULL);
-    if (!sha1_digest || !sha256_digest) {
-        abort();
-    }
-}
-
-static void digest(EVP_MD *const *md, const void *bytes, size_t len, uint8_t *out) {
-    pthread_once(&digests_once, fetch_digests);
-    if (EVP_Digest(len > 0 ? bytes : "", len, out, NULL, *md, NULL) != 1) {
+    if (!sha1_digest) {
         abort();
     }
 }
 
 void car_sha1(const void *bytes, size_t len, uint8_t out[20]) {
-    digest(&sha1_digest, bytes, len, out);
+    pthread_once(&sha1_once, fetch_sha1);
+    if (EVP_Digest(len > 0 ? bytes : "", len, out, NULL, sha1_digest, NULL) != 1) {
+        abort();
+    }
 }
 
+/* Each request that shows a credential asks for one, and EVP's way to the same code is longer than the digest of a key
+ * takes: a context from malloc, parameters, and references that all threads count (170 ns, and 64 without). */
 void car_sha256(const void *bytes, size_t len, uint8_t out[32]) {
-    digest(&sha256_digest, bytes, len, out);
+    SHA256_CTX context;
+    if (SHA256_Init(&context) != 1 || SHA256_Update(&context, len > 0 ? bytes : "", len) != 1 ||
+        SHA256_Final(out, &context) != 1) {
+        abort();
+    }
+}
+
+bool car_secret_eq(const void *a, const void *b, size_t len) {
+    return CRYPTO_memcmp(a, b, len) == 0;
 }
 
 void car_random(void *out, size_t len) {

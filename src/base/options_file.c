@@ -1,13 +1,13 @@
 #include "options_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <yaml.h>
 
-/* More than any sane configuration; what keeps a wrong path (/dev/zero) from filling the memory. */
+#include "carillon/base/file.h"
+
+/* More than any sane configuration. */
 enum { FILE_MAX = 256 * 1024 };
 
 struct reader {
@@ -27,30 +27,16 @@ static int unreadable(struct car_buf *error, const char *path, const char *why) 
 }
 
 static int read_whole(const char *path, struct car_buf *text, struct car_buf *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    int code = fd < 0 ? unreadable(error, path, strerror(errno)) : OPTIONS_OK;
-    while (code == OPTIONS_OK) {
-        if (car_buf_reserve(text, 16384) != 0) {
-            code = car_options_no_memory(error);
-            break;
-        }
-        ssize_t n = read(fd, text->data + text->len, 16384);
-        if (n > 0) {
-            text->len += (size_t)n;
-        }
-        if (n == 0) {
-            break;
-        }
-        if (n < 0 && errno != EINTR) {
-            code = unreadable(error, path, strerror(errno));
-        } else if (text->len > FILE_MAX) {
-            code = unreadable(error, path, "it is larger than 256 KiB");
-        }
+    switch (car_file_read(path, FILE_MAX, text)) {
+    case 0:
+        return OPTIONS_OK;
+    case CAR_ESYS:
+        return unreadable(error, path, strerror(errno));
+    case CAR_ETOOBIG:
+        return unreadable(error, path, "it is larger than 256 KiB");
+    default:
+        return car_options_no_memory(error);
     }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return code;
 }
 
 /* Starts a message with FILE:LINE. */

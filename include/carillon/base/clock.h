@@ -10,8 +10,9 @@
 /* Milliseconds since 1970, UTC. Any thread. */
 int64_t car_clock_wall_ms(void);
 
-/* Microseconds of a clock that never goes back (CLOCK_MONOTONIC). Any thread. */
+/* Microseconds and nanoseconds of a clock that never goes back (CLOCK_MONOTONIC). Any thread. */
 uint64_t car_clock_mono_us(void);
+uint64_t car_clock_mono_ns(void);
 
 /* Writes exactly CAR_RFC3339_LEN characters (RFC 3339, UTC, milliseconds), no NUL. Years 1970 to 9999. */
 void car_rfc3339_write(int64_t wall_ms, char *out);

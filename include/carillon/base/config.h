@@ -8,17 +8,39 @@
 #include "carillon/base/log.h"
 #include "carillon/base/options.h"
 
+struct car_cidr;
+
 /* Who may come in. Never zero once the flags were parsed. */
 enum car_auth_mode {
     CAR_AUTH_UNSET, /* only while parsing: nobody named a mode */
     CAR_AUTH_OPEN,
-    CAR_AUTH_TOKEN, /* refused by this version */
-    CAR_AUTH_KEY,   /* refused by this version */
+    CAR_AUTH_TOKEN,
+    CAR_AUTH_KEY,
+};
+
+/* What a token that is signed with --jwt-public-key may be signed by. */
+enum car_jwt_algorithm {
+    CAR_JWT_OF_KEY, /* what the key is for: its type leaves one */
+    CAR_JWT_RS256,
+    CAR_JWT_ES256,
 };
 
 enum car_durability {
     CAR_DURABILITY_COMMIT,  /* 201 means committed to disk */
     CAR_DURABILITY_RELAXED, /* 201 at once, disk within 100 ms */
+};
+
+/* The form of the audit log. Never zero once the flags were parsed. */
+enum car_audit_format {
+    CAR_AUDIT_AS_LOG, /* only while parsing: nobody named one, and it is that of --log-format */
+    CAR_AUDIT_TEXT,
+    CAR_AUDIT_JSON,
+};
+
+/* A limit of so many in so long a time. */
+struct car_config_rate {
+    char *text; /* as it was written; NULL where there is none */
+    uint64_t count, window_ms;
 };
 
 /*
@@ -31,14 +53,29 @@ struct car_config {
     uint16_t port;    /* 0: any free one */
     uint32_t threads; /* workers, at least 1 */
     uint32_t max_connections;
-    uint32_t drain_timeout_ms; /* 0: do not wait */
+    uint32_t max_connections_tenant;    /* subscribers of each tenant whose own terms say nothing; 0: no limit */
+    uint32_t max_connections_ip;        /* subscribers from each address, IPv6 by /64; 0: no limit */
+    uint32_t drain_timeout_ms;          /* 0: do not wait */
+    struct car_strings trusted_proxies; /* addresses and ranges; whose word on who their clients are is believed */
+    struct car_cidr *trusted;           /* the same, read: as many; NULL where there are none */
+    bool proxy_protocol;                /* they begin each connection with a PROXY header */
 
     /* Who is asking. */
     enum car_auth_mode auth;
+    char *admin_key;      /* a secret; NULL where there is none */
+    char *users;          /* the file of CAR_AUTH_TOKEN; NULL where there is none */
+    char *jwt_public_key; /* a PEM file; NULL where there is none, as for the next three */
+    char *jwt_secret_file;
+    char *jwt_audience; /* 1 to 256 bytes of UTF-8 without control characters */
+    char *jwt_issuer;   /* the same */
+    enum car_jwt_algorithm jwt_algorithm;
     struct car_strings tenants; /* valid ids, each once; those that exist from the start; may be empty */
     bool auto_tenants;
     uint32_t max_tenants;            /* at least tenants.count */
     struct car_strings cors_origins; /* "*", or lower-case scheme://host[:port] without the scheme's default port */
+
+    /* How much anybody may ask for; see guard/rates.h. */
+    struct car_config_rate rate_limit_tenant, rate_limit_ip, rate_limit_user;
 
     /* Events. */
     char *store; /* "memory:", "sqlite:" and a path */
@@ -63,6 +100,8 @@ struct car_config {
     enum car_log_format log_format;
     enum car_log_level log_level;
     bool log_payloads;
+    char *audit_log; /* "stderr", "off" or a file; never NULL */
+    enum car_audit_format audit_format;
 
     char *config_file; /* NULL where there is none */
 };

@@ -1,6 +1,7 @@
 #ifndef CARILLON_BASE_CRYPTO_H
 #define CARILLON_BASE_CRYPTO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,9 @@
 /* SHA-1 (only where a protocol asks for it: RFC 6455, section 4.2.2). */
 void car_sha1(const void *bytes, size_t len, uint8_t out[20]);
 void car_sha256(const void *bytes, size_t len, uint8_t out[32]);
+
+/* Whether the bytes are the same, in a time that does not tell where they differ. */
+bool car_secret_eq(const void *a, const void *b, size_t len);
 
 /* Fills with bytes from libcrypto's generator; aborts where there are none, which cannot happen on a sane system. */
 void car_random(void *out, size_t len);
