@@ -113,12 +113,11 @@ void car_conn_ready(struct car_watch *watch, unsigned what) {
 
 /* Output. */
 
-/* The bytes of one owner never go to another's connection. */
 static bool may_write(struct car_conn *conn, const void *owner) {
     if (conn->closing || conn->finishing) {
         return false;
     }
-    if (owner && owner != conn->owner) {
+    if (!car_net_may_write(owner, conn->owner)) {
         car_net_refuse_write(conn->worker);
         car_conn_close(conn);
         return false;

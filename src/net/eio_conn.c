@@ -108,7 +108,7 @@ bool car_eio_may_send(struct car_eio *eio, const void *owner) {
     if (eio->over || eio->closing) {
         return false;
     }
-    if (owner && owner != eio->owner) {
+    if (!car_net_may_write(owner, eio->owner)) {
         car_net_refuse_write(eio->worker);
         car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
         return false;

@@ -88,6 +88,9 @@ static void continue_session(struct car_eio *eio, const struct query *query, str
     if (eio->polling && eio->polling->post == exchange) {
         car_eio_polling_forget(eio);
     }
+    if (eio->server->admit && !eio->server->admit(eio, exchange, req)) {
+        return;
+    }
     bool polls = !req->upgrade && query->transport == POLLING && !eio->ws;
     if (car_eio_is_late(eio)) {
         car_eio_refuse(exchange, CAR_ENGINEIO_UNKNOWN_SID);
@@ -164,21 +167,24 @@ static bool has_room(const struct car_net *net) {
            (net->max_sessions == 0 || atomic_load_explicit(&net->sessions, memory_order_relaxed) < net->max_sessions);
 }
 
-static void unavailable(struct car_exchange *exchange) {
+void car_eio_unavailable(struct car_exchange *exchange) {
     car_respond(exchange, &(struct car_response){.status = 503, .headers = "Retry-After: 1\r\n"});
 }
 
 static void open_session(const struct car_eio_server *server, enum transport transport, struct car_exchange *exchange,
                          const struct car_http_request *req) {
     struct car_worker *worker = exchange->worker;
-    struct car_eio *eio = has_room(car_net_local(worker)->net) ? server->open(server->app, worker, req) : NULL;
+    if (!has_room(car_net_local(worker)->net)) {
+        car_eio_unavailable(exchange);
+        return;
+    }
+    struct car_eio *eio = server->open(server->app, exchange, req);
     if (!eio) {
-        unavailable(exchange);
         return;
     }
     if (car_eio_begin(eio, server, worker) != 0) {
         server->ops->ended(eio);
-        unavailable(exchange);
+        car_eio_unavailable(exchange);
     } else if (transport == WEBSOCKET) {
         if (car_eio_ws_open(eio, exchange, req, false)) {
             send_open(eio);
@@ -188,7 +194,7 @@ static void open_session(const struct car_eio_server *server, enum transport tra
     } else if (car_eio_polling_open(eio) == 0) {
         answer_open(eio, exchange);
     } else {
-        unavailable(exchange);
+        car_eio_unavailable(exchange);
         car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "");
     }
 }

@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 
+#include "carillon/base/log.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
 #include "move.h"
+#include "peer.h"
 
 #define SPARES_MAX 64
 
@@ -19,7 +21,9 @@ struct http {
     bool whole;                          /* the exchange's request has been handed on */
     bool any;                            /* at least one byte has arrived on this connection */
     bool over;                           /* no further request is read */
+    bool shown;                          /* a request has arrived, and the log says from whom */
     bool peer_done;                      /* the peer sends nothing more */
+    struct car_conn_peer peer;           /* who is at the other end */
     const char *why;                     /* the application's reason to refuse a request by its headers */
     const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
     void *next_proto;
@@ -150,12 +154,15 @@ bool car_exchange_move(struct car_exchange *exchange, const struct car_http_requ
     if (!move) {
         return false;
     }
+    struct http *http = exchange->conn->proto;
+    move->peer_known = http->peer.known;
+    move->peer = http->peer.address;
     car_http_head_write(&move->input, req);
     if (move->input.failed) {
         car_move_free(&move);
         return false;
     }
-    struct http *http = leave_exchange(exchange)->proto;
+    (void)leave_exchange(exchange);
     http->over = false; /* the request says there once more whether it is the last, */
     http->deadline = 0; /* and its time runs there */
     http->next_worker = to;
@@ -163,7 +170,27 @@ bool car_exchange_move(struct car_exchange *exchange, const struct car_http_requ
     return true;
 }
 
+int car_exchange_peer(const struct car_exchange *exchange, struct car_address *out) {
+    struct car_conn *conn = exchange->conn;
+    if (!conn) {
+        return CAR_ECLOSED;
+    }
+    struct http *http = conn->proto;
+    return car_conn_peer_get(&http->peer, conn, out);
+}
+
 /* What the parser calls. */
+
+/* Once a connection, with its first request. */
+static void show_peer(struct http *http) {
+    struct car_address peer;
+    if (!http->shown && car_log_wants(CAR_LOG_DEBUG) && car_conn_peer_get(&http->peer, http->conn, &peer) == CAR_OK) {
+        char text[CAR_ADDRESS_TEXT];
+        (void)car_address_write(&peer, text);
+        car_log_debug("connection from %s", text);
+    }
+    http->shown = true;
+}
 
 static int on_headers(void *user, const struct car_http_request *req) {
     struct http *http = user;
@@ -178,6 +205,7 @@ static int on_headers(void *user, const struct car_http_request *req) {
     exchange->keep_alive = req->keep_alive && !exchange->draining;
     http->exchange = exchange;
     http->why = NULL;
+    show_peer(http);
     int status = net->app->begin ? net->app->begin(net->app_data, exchange, req, &http->why) : 0;
     if (http->move) {
         return CAR_HTTP_LEAVE;
@@ -228,13 +256,19 @@ static void refuse(struct http *http, int status, const char *why) {
 
 /* What the connection calls. */
 
+static void http_free(struct http *http) {
+    car_conn_peer_free(&http->peer);
+    car_move_free(&http->move);
+    car_http_parser_free(&http->parser);
+    free(http);
+}
+
 /* The parser has returned, so the connection can change hands. */
 static size_t change_hands(struct http *http, char *bytes, size_t len, size_t consumed) {
     struct car_conn *conn = http->conn;
     conn->ops = http->next_ops;
     conn->proto = http->next_proto;
-    car_http_parser_free(&http->parser);
-    free(http);
+    http_free(http);
     if (conn->closing || consumed == len) {
         return len;
     }
@@ -278,14 +312,8 @@ static void watch_arrival(struct http *http) {
     }
 }
 
-static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
-    struct http *http = conn->proto;
-    if (http->over) {
-        return len;
-    }
-    if (http->whole || http->move) {
-        return 0; /* an answer is due first */
-    }
+static size_t take_requests(struct http *http, char *bytes, size_t len) {
+    struct car_conn *conn = http->conn;
     http->any = true;
     size_t consumed = 0;
     const char *why = NULL;
@@ -307,6 +335,22 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
         watch_arrival(http);
     }
     return consumed;
+}
+
+static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
+    struct http *http = conn->proto;
+    size_t header = 0;
+    if (http->over) {
+        return len;
+    }
+    if (http->whole || http->move) {
+        return 0; /* an answer is due first */
+    }
+    if (http->peer.header && car_conn_peer_feed(&http->peer, bytes, len, &header) != CAR_OK) {
+        car_conn_close(conn); /* who does not say who it is gets no answer */
+        return len;
+    }
+    return header == len ? len : header + take_requests(http, bytes + header, len - header);
 }
 
 static void on_eof(struct car_conn *conn) {
@@ -358,9 +402,7 @@ static void on_ended(struct car_conn *conn) {
     struct http *http = conn->proto;
     if (http) {
         exchange_orphan(http);
-        car_move_free(&http->move);
-        car_http_parser_free(&http->parser);
-        free(http);
+        http_free(http);
     }
 }
 
@@ -400,14 +442,27 @@ static struct car_conn *open_conn(struct car_worker *worker, int fd, bool over_l
 
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     struct car_conn *conn = open_conn(worker, fd, over_limit);
-    if (conn) {
-        car_conn_begin(conn);
+    if (!conn) {
+        return;
     }
+    struct http *http = conn->proto;
+    if (car_conn_peer_begin(&http->peer, conn) != CAR_OK) {
+        car_conn_close(conn);
+        return;
+    }
+    car_conn_begin(conn);
 }
 
-void car_http_conn_take(struct car_worker *worker, int fd, struct car_buf *input) {
+void car_http_conn_take(struct car_worker *worker, int fd, const struct car_address *peer, struct car_buf *input) {
     struct car_conn *conn = open_conn(worker, fd, false);
-    if (conn) {
-        car_conn_begin_with(conn, input);
+    if (!conn) {
+        return;
     }
+    struct http *http = conn->proto;
+    http->shown = true;
+    if (peer) {
+        http->peer.known = true;
+        http->peer.address = *peer;
+    }
+    car_conn_begin_with(conn, input);
 }

@@ -15,7 +15,7 @@ static void on_arrival(struct car_note *note, void *owner) {
         close(move->fd);
         atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
     } else {
-        car_http_conn_take(worker, move->fd, &move->input);
+        car_http_conn_take(worker, move->fd, move->peer_known ? &move->peer : NULL, &move->input);
     }
     car_move_free(&move);
 }

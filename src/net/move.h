@@ -1,6 +1,9 @@
 #ifndef CARILLON_NET_MOVE_H
 #define CARILLON_NET_MOVE_H
 
+#include <stdbool.h>
+
+#include "carillon/base/address.h"
 #include "carillon/base/buf.h"
 #include "carillon/runtime/mailbox.h"
 
@@ -14,6 +17,8 @@ struct car_worker;
 struct car_move {
     struct car_note note;
     int fd;
+    bool peer_known;
+    struct car_address peer; /* where it is known */
     struct car_buf input;
 };
 

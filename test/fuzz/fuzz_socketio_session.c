@@ -8,6 +8,8 @@
 #include "carillon/base/config.h"
 #include "carillon/base/log.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/lease.h"
+#include "carillon/guard/rooms.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
@@ -219,8 +221,12 @@ static void open_play(struct play *play, const struct car_config *config) {
     play->api = (struct car_api){
         .config = config, .feed = &play->feed.feed, .net = &play->net, .auth.registry = play->feed.feed.registry};
     car_sio_set_up(&play->api);
-    require(car_net_attach(&play->net, play->feed.workers[0]) == 0);
-    require(car_net_attach(&play->net, play->feed.workers[1]) == 0);
+    play->api.rooms = car_rooms_new(0, 0);
+    require(play->api.rooms != NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        require(car_lease_attach(play->feed.workers[i]) == 0);
+        require(car_net_attach(&play->net, play->feed.workers[i]) == 0);
+    }
 }
 
 static void close_play(struct play *play) {
@@ -236,7 +242,9 @@ static void close_play(struct play *play) {
     for (unsigned i = 0; i < 2; i++) {
         require(atomic_load(&car_net_local(play->feed.workers[i])->refused_writes) == 0);
         car_net_detach(play->feed.workers[i]);
+        car_lease_detach(play->feed.workers[i]);
     }
+    car_rooms_free(&play->api.rooms);
     feed_close(&play->feed);
 }
 

@@ -41,9 +41,12 @@ struct car_eio_ops {
 /* What speaks Engine.IO at a path. Never changes while workers run. */
 struct car_eio_server {
     const struct car_eio_ops *ops;
-    /* A zeroed session for a handshake that is sound, embedded in what it is for; NULL where memory ran out. The
-     * request lives for the call. */
-    struct car_eio *(*open)(void *app, struct car_worker *worker, const struct car_http_request *req);
+    /* A zeroed session for a handshake that is sound, embedded in what it is for; NULL where it was refused, and the
+     * exchange answered (car_eio_unavailable where memory ran out). The request lives for the call. */
+    struct car_eio *(*open)(void *app, struct car_exchange *exchange, const struct car_http_request *req);
+    /* Whether a later request may go on with the session; where not, it was refused, and the exchange answered. NULL:
+     * whoever knows its id. */
+    bool (*admit)(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req);
     void *app;
     uint32_t ping_interval_ms;
     uint32_t ping_timeout_ms;
@@ -91,6 +94,9 @@ void car_eio_request(const struct car_eio_server *server, struct car_exchange *e
 /* Refuses a request: 403 for CAR_ENGINEIO_FORBIDDEN, else 400, and the error's JSON. `error` is a car_engineio_error.
  */
 void car_eio_refuse(struct car_exchange *exchange, int error);
+
+/* Refuses a handshake for now: 503 with Retry-After. */
+void car_eio_unavailable(struct car_exchange *exchange);
 
 /* The peer has said what it wants: the connect timeout is over, and `owner` is whose bytes the session may carry from
  * now on, NULL for nobody's in particular. An owner never changes. */

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "carillon/base/address.h"
 #include "carillon/base/buf.h"
 #include "carillon/proto/http.h"
 
@@ -31,6 +32,8 @@ struct car_exchange {
     bool answered;
     bool http10;
     bool draining; /* the server was going away already when the request began */
+    bool client_known;
+    struct car_address client; /* where `client_known`: who the request is from, as the application has found out */
     /* Set, in `begin` or `request`, by who wants to know of its end without their answer. The connection has gone, and
      * `conn` is NULL: the exchange is still theirs to end, at once or later. A peer that closes its side is then gone
      * as well. Or the request never became whole, and is refused next: `conn` is not NULL, and the exchange is no
@@ -81,8 +84,19 @@ struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct
  */
 bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to);
 
-/* The other end of that: takes over a socket and the input that was read from it. On the worker's thread. */
-void car_http_conn_take(struct car_worker *worker, int fd, struct car_buf *input);
+/* The other end of that: takes over a socket and the input that was read from it, and who is at its other end (NULL: it
+ * says so itself). On the worker's thread. */
+void car_http_conn_take(struct car_worker *worker, int fd, const struct car_address *peer, struct car_buf *input);
+
+/*
+ * Who the connection is from: the socket's peer or, where a trusted proxy has begun it with a PROXY header, whom that
+ * names. Found out when first asked for, and known until the connection leaves HTTP; the next worker knows it as well
+ * (car_exchange_move). X-Forwarded-For is not looked at: see guard/peer.h. On the worker's thread, as long as the
+ * exchange lasts. CAR_EINVAL where the socket is none of IP's. CAR_ECLOSED where the connection has gone, or is closing
+ * or was reset by its peer before anybody asked: there is nobody to hear an answer, so whoever counts by addresses
+ * refuses.
+ */
+int car_exchange_peer(const struct car_exchange *exchange, struct car_address *out);
 
 /* Frees the exchanges that the worker keeps for later requests. */
 void car_http_free_spares(struct car_net_local *local);

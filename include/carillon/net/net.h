@@ -12,6 +12,7 @@
 #include "carillon/runtime/task.h"
 
 struct car_blob;
+struct car_cidr;
 struct car_conn;
 struct car_deflater;
 struct car_eio_table;
@@ -33,6 +34,9 @@ struct car_net {
     uint32_t sse_keepalive_ms;
     struct car_worker **workers;
     unsigned worker_count;
+    const struct car_cidr *trusted; /* proxies; borrowed */
+    size_t trusted_count;
+    bool proxy_protocol;   /* each connection from one of them begins with a PROXY header */
     uint32_t max_sessions; /* Engine.IO sessions at a time; 0: any number */
     atomic_bool draining;
     atomic_uint moves;    /* connections that have left one worker for another */
@@ -87,6 +91,17 @@ unsigned car_net_left(const struct car_net *net);
 
 /* When a client that is sent away shall come back, in milliseconds: spread out, so that they don't all come at once. */
 unsigned car_net_retry_ms(void);
+
+/* The write boundary's rule: bytes of one owner never go to what is another's. Those of nobody, NULL, go anywhere. */
+static inline bool car_net_may_write(const void *bytes_of, const void *conn_of) {
+#ifdef CARILLON_MUTATION_BOUNDARY /* test/CMakeLists.txt: the tests of isolation have to notice */
+    (void)bytes_of;
+    (void)conn_of;
+    return true;
+#else
+    return !bytes_of || bytes_of == conn_of;
+#endif
+}
 
 /* Counts and logs that bytes of one owner were about to go to another's connection. On the worker's thread. */
 void car_net_refuse_write(struct car_worker *worker);
