@@ -21,9 +21,12 @@ bool car_drain_claim(struct car_tenant *tenant) {
 
 bool car_drain_finish(struct car_tenant *tenant) {
     assert(!tenant->first);
+    bool closed = tenant->closed;
     /* An exchange, not a store: it acquires what a publisher wrote before its claim failed. */
     atomic_exchange(&tenant->draining, false);
-    return car_inlet_is_used(tenant) && !atomic_load(&tenant->stalled) && car_drain_claim(tenant);
+    bool to_close = !closed && atomic_load(&tenant->removed); /* who has removed it may have failed to claim it */
+    bool more = car_inlet_is_used(tenant) && !atomic_load(&tenant->stalled);
+    return (more || to_close) && car_drain_claim(tenant);
 }
 
 static void on_yielded(struct car_task *task) {
@@ -57,7 +60,8 @@ static uint64_t room(const struct car_tenant *tenant) {
 /* Forgets what is neither to be kept nor waited for by a lane. */
 static void trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
     uint64_t newest = car_history_newest(&tenant->history);
-    uint64_t keep = newest >= feed->keep ? newest - feed->keep + 1 : 1;
+    uint64_t count = car_feed_keep(feed, tenant);
+    uint64_t keep = newest >= count ? newest - count + 1 : 1;
     car_history_forget(&tenant->history, reader, keep <= tenant->floor ? keep : tenant->floor + 1);
 }
 
@@ -168,6 +172,23 @@ void car_drain_refuse(struct car_publish **batch, size_t count, int status, stru
         batch[i]->status = status;
         answer(batch[i], self);
     }
+}
+
+void car_drain_close(struct car_tenant *tenant, struct car_reader *reader, struct car_worker *self) {
+    struct car_publish *batch[CAR_DRAIN_BATCH];
+    size_t n = 0;
+    atomic_store(&tenant->stalled, false);
+    if (tenant->first) {
+        batch[n++] = tenant->first;
+        tenant->first = NULL;
+    }
+    car_drain_refuse(batch, n, CAR_ECLOSED, self);
+    while ((n = car_inlet_take(tenant, batch, CAR_DRAIN_BATCH)) > 0) {
+        car_drain_refuse(batch, n, CAR_ECLOSED, self);
+    }
+    car_tenant_forget(tenant, car_tenant_newest(tenant));
+    car_history_drop(&tenant->history, reader);
+    tenant->closed = true;
 }
 
 /* Puts the events into the history. Returns how many they are; the first of them come to stand in `piece`. */

@@ -165,7 +165,7 @@ struct car_event *car_event_new(const struct car_tenant *tenant, const struct ca
 
 void car_event_seal(struct car_event *event, uint64_t seq, int64_t wall_ms, const struct car_event_key *key) {
     struct car_uuid id;
-    car_event_id_make(key, car_tenant_id(event->tenant), seq, &id);
+    car_event_id_make(key, car_tenant_id(event->tenant), car_tenant_salt(event->tenant), seq, &id);
     seal(event, seq, wall_ms, &id);
 }
 

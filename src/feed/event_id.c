@@ -38,8 +38,10 @@ static void decipher(const struct car_event_key *key, struct halves *h) {
     }
 }
 
-static uint64_t check_of(const struct car_event_key *key, struct car_span tenant, const struct halves *h) {
-    const uint64_t words[3] = {h->left, h->right & ~CHECK_MASK, car_siphash(key->check, tenant.ptr, tenant.len)};
+static uint64_t check_of(const struct car_event_key *key, struct car_span tenant, int64_t salt,
+                         const struct halves *h) {
+    const uint64_t words[3] = {h->left, h->right & ~CHECK_MASK,
+                               car_siphash(key->check, tenant.ptr, tenant.len) ^ (uint64_t)salt};
     return car_siphash(key->check, words, sizeof words) & CHECK_MASK;
 }
 
@@ -67,23 +69,25 @@ static bool is_version_4(const struct car_uuid *id) {
     return id->bytes[6] >> 4 == 4 && id->bytes[8] >> 6 == 2;
 }
 
-void car_event_id_make(const struct car_event_key *key, struct car_span tenant, uint64_t seq, struct car_uuid *out) {
+void car_event_id_make(const struct car_event_key *key, struct car_span tenant, int64_t salt, uint64_t seq,
+                       struct car_uuid *out) {
     struct halves h;
     car_uuid_make(out);
     unpack(out, &h);
     h.left = (h.left & (HALF_MASK >> SEQ_BITS)) | seq << (HALF_BITS - SEQ_BITS);
     h.right &= ~CHECK_MASK;
-    h.right |= check_of(key, tenant, &h);
+    h.right |= check_of(key, tenant, salt, &h);
     cipher(key, &h);
     pack(&h, out);
 }
 
-uint64_t car_event_id_seq(const struct car_event_key *key, struct car_span tenant, const struct car_uuid *id) {
+uint64_t car_event_id_seq(const struct car_event_key *key, struct car_span tenant, int64_t salt,
+                          const struct car_uuid *id) {
     struct halves h;
     if (!is_version_4(id)) {
         return 0;
     }
     unpack(id, &h);
     decipher(key, &h);
-    return (h.right & CHECK_MASK) == check_of(key, tenant, &h) ? h.left >> (HALF_BITS - SEQ_BITS) : 0;
+    return (h.right & CHECK_MASK) == check_of(key, tenant, salt, &h) ? h.left >> (HALF_BITS - SEQ_BITS) : 0;
 }

@@ -1,12 +1,18 @@
 #include "carillon/feed/feed.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "carillon/base/err.h"
+#include "carillon/base/siphash.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
+
+#include "tenant_state.h"
 
 #define DEFLATE_LEVEL 1 /* the frames are small, and every one is made on the way to a socket */
 
@@ -33,15 +39,40 @@ void car_feed_detach(struct car_worker *worker) {
     }
 }
 
+uint64_t car_feed_retain(const struct car_feed *feed, const struct car_tenant *tenant) {
+    uint64_t own = atomic_load_explicit(&tenant->retain, memory_order_relaxed);
+    return own ? own : feed->retain;
+}
+
+uint32_t car_feed_keep(const struct car_feed *feed, const struct car_tenant *tenant) {
+    uint32_t own = atomic_load_explicit(&tenant->buffer, memory_order_relaxed);
+    uint32_t keep = own ? own : feed->keep;
+    uint64_t retain = car_feed_retain(feed, tenant);
+    return retain && retain < keep ? (uint32_t)retain : keep;
+}
+
 uint64_t car_feed_oldest(const struct car_feed *feed, const struct car_tenant *tenant) {
     if (!feed->log->ops->ask) {
-        return car_tenant_oldest(tenant, feed->keep);
+        return car_tenant_oldest(tenant, car_feed_keep(feed, tenant));
     }
     /* The log follows a little behind. */
     uint64_t oldest = car_tenant_forgotten(tenant) + 1;
     uint64_t newest = car_tenant_newest(tenant);
-    bool over = feed->retain && newest >= oldest && newest - oldest >= feed->retain;
-    return over ? newest - feed->retain + 1 : oldest;
+    uint64_t retain = car_feed_retain(feed, tenant);
+    bool over = retain && newest >= oldest && newest - oldest >= retain;
+    return over ? newest - retain + 1 : oldest;
+}
+
+void car_feed_epoch(const struct car_feed *feed, const struct car_tenant *tenant, char out[CAR_EPOCH_LEN + 1]) {
+    uint64_t key[2];
+    static_assert(sizeof key == CAR_EPOCH_LEN, "the epoch keys the hash");
+    if (tenant->salt == 0) {
+        memcpy(out, feed->epoch, CAR_EPOCH_LEN + 1);
+        return;
+    }
+    memcpy(key, feed->epoch, sizeof key);
+    uint64_t own = car_siphash(key, &tenant->salt, sizeof tenant->salt);
+    (void)snprintf(out, CAR_EPOCH_LEN + 1, "%016llx", (unsigned long long)own);
 }
 
 uint64_t car_feed_seq_of(const struct car_feed *feed, const struct car_tenant *tenant, struct car_span id) {
@@ -49,6 +80,6 @@ uint64_t car_feed_seq_of(const struct car_feed *feed, const struct car_tenant *t
     if (car_uuid_read(id, &uuid) != 0) {
         return 0;
     }
-    uint64_t seq = car_event_id_seq(&feed->id_key, car_tenant_id(tenant), &uuid);
+    uint64_t seq = car_event_id_seq(&feed->id_key, car_tenant_id(tenant), tenant->salt, &uuid);
     return seq <= car_tenant_newest(tenant) ? seq : 0;
 }

@@ -112,6 +112,14 @@ void car_history_forget(struct car_history *history, struct car_reader *reader, 
     }
 }
 
+void car_history_drop(struct car_history *history, struct car_reader *reader) {
+    car_history_forget(history, reader, car_history_newest(history) + 1);
+    struct car_history_slots *slots = atomic_exchange(&history->slots, NULL);
+    if (slots) {
+        car_reader_retire(reader, &slots->retired, slots_retired);
+    }
+}
+
 static struct car_event *look(struct car_history_slots *slots, uint64_t seq) {
     struct car_event *event = atomic_load_explicit(&slots->at[seq & slots->mask], memory_order_acquire);
     return event && event->seq == seq ? event : NULL;

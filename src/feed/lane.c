@@ -102,7 +102,7 @@ static void consumed(struct car_lane *lane) {
     bool waited_for = atomic_load(&tenant->stalled) && atomic_exchange(&tenant->stalled, false);
     uint64_t newest = car_history_newest(&tenant->history);
     uint64_t held = newest + 1 - car_history_oldest(&tenant->history);
-    bool too_much = held > feed->keep && lane->position >= newest;
+    bool too_much = held > car_feed_keep(feed, tenant) && lane->position >= newest;
     if ((waited_for || too_much) && car_drain_claim(tenant)) {
         feed->log->ops->ready(feed->log, tenant, lane->worker);
     }
@@ -127,14 +127,24 @@ void car_lane_sync(struct car_lane *lane) {
     consumed(lane);
 }
 
+/* Where a tenant's lanes hang, one for each worker. */
+static _Atomic(_Atomic(struct car_lane *) *) *lanes_of(struct car_tenant *tenant) {
+#ifdef CARILLON_MUTATION_FANOUT /* test/CMakeLists.txt: the tests of isolation have to notice */
+    static _Atomic(_Atomic(struct car_lane *) *) everybodys;
+    return tenant ? &everybodys : NULL;
+#else
+    return &tenant->lanes;
+#endif
+}
+
 static _Atomic(struct car_lane *) *slot_of(struct car_tenant *tenant, struct car_worker *worker) {
-    _Atomic(struct car_lane *) *slots = atomic_load_explicit(&tenant->lanes, memory_order_acquire);
+    _Atomic(struct car_lane *) *slots = atomic_load_explicit(lanes_of(tenant), memory_order_acquire);
     if (!slots) {
         _Atomic(struct car_lane *) *fresh = calloc(car_feed_local(worker->feed)->feed->worker_count, sizeof *fresh);
         if (!fresh) {
             return NULL;
         }
-        if (atomic_compare_exchange_strong(&tenant->lanes, &slots, fresh)) {
+        if (atomic_compare_exchange_strong(lanes_of(tenant), &slots, fresh)) {
             slots = fresh;
         } else {
             free(fresh);
@@ -186,7 +196,7 @@ struct car_lane *car_lane_get(struct car_worker *worker, struct car_tenant *tena
 
 void car_lane_drop(struct car_lane *lane) {
     struct car_tenant *tenant = lane->tenant;
-    _Atomic(struct car_lane *) *slots = atomic_load_explicit(&tenant->lanes, memory_order_relaxed);
+    _Atomic(struct car_lane *) *slots = atomic_load_explicit(lanes_of(tenant), memory_order_relaxed);
     atomic_store_explicit(&slots[lane->worker->id], NULL, memory_order_release);
     lane->gone = true;
     car_task_cancel(&lane->worker->tasks, &lane->task);
@@ -210,7 +220,7 @@ static void put(struct car_lane *lane, struct car_event *const *events, size_t c
 struct car_lane *car_lanes_put(struct car_tenant *tenant, unsigned worker_count, struct car_event *const *events,
                                size_t count, struct car_worker *self) {
     struct car_lane *own = NULL;
-    _Atomic(struct car_lane *) *slots = atomic_load_explicit(&tenant->lanes, memory_order_acquire);
+    _Atomic(struct car_lane *) *slots = atomic_load_explicit(lanes_of(tenant), memory_order_acquire);
     for (unsigned i = 0; slots && i < worker_count; i++) {
         struct car_lane *lane = atomic_load_explicit(&slots[i], memory_order_acquire);
         if (!lane) {
@@ -239,7 +249,7 @@ void car_lane_wake(struct car_lane *lane) {
 
 uint64_t car_lanes_floor(struct car_tenant *tenant, unsigned worker_count, uint64_t newest) {
     uint64_t floor = newest;
-    _Atomic(struct car_lane *) *slots = atomic_load_explicit(&tenant->lanes, memory_order_acquire);
+    _Atomic(struct car_lane *) *slots = atomic_load_explicit(lanes_of(tenant), memory_order_acquire);
     for (unsigned i = 0; slots && i < worker_count; i++) {
         struct car_lane *lane = atomic_load_explicit(&slots[i], memory_order_acquire);
         uint64_t at = lane ? atomic_load(&lane->consumed) : newest;

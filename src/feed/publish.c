@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "carillon/base/err.h"
 #include "carillon/feed/drain.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
@@ -13,6 +14,9 @@
 int car_publish(struct car_publish *publish, struct car_worker *worker) {
     struct car_tenant *tenant = publish->tenant;
     struct car_feed_local *local = car_feed_local(worker->feed);
+    if (atomic_load_explicit(&tenant->removed, memory_order_relaxed)) {
+        return CAR_ECLOSED; /* whoever does not see it yet is refused by the drainer */
+    }
     publish->worker = worker;
     publish->status = 0;
     publish->replayed = false;

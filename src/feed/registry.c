@@ -33,7 +33,8 @@ struct car_registry {
     struct ck_malloc memory;
     size_t max;
     pthread_mutex_t writing;
-    atomic_size_t count; /* written under `writing`, read by any thread */
+    atomic_size_t count;        /* written under `writing`, read by any thread */
+    struct car_tenant *removed; /* under `writing` */
 };
 
 /* A table's memory, made so that it can be retired. */
@@ -112,6 +113,11 @@ void car_registry_free(struct car_registry **registry) {
         struct car_tenant *tenant = found;
         car_tenant_free(&tenant);
     }
+    while (r->removed) {
+        struct car_tenant *tenant = r->removed;
+        r->removed = tenant->next_removed;
+        car_tenant_free(&tenant);
+    }
     ck_hs_destroy(&r->set);
     pthread_mutex_destroy(&r->writing);
     free(r);
@@ -180,6 +186,21 @@ int car_registry_add(struct car_registry *registry, struct car_reader *reader, s
     return err;
 }
 
+void car_registry_remove(struct car_registry *registry, struct car_reader *reader, struct car_tenant *tenant) {
+    pthread_mutex_lock(&registry->writing);
+    if (!atomic_exchange(&tenant->removed, true)) {
+        adder = reader;
+        void *out = ck_hs_remove(&registry->set, tenant->key.hash, tenant);
+        adder = NULL;
+        assert(out == tenant); /* no other one of its id gets in while it is there */
+        (void)out;
+        atomic_fetch_sub_explicit(&registry->count, 1, memory_order_relaxed);
+        tenant->next_removed = registry->removed;
+        registry->removed = tenant;
+    }
+    pthread_mutex_unlock(&registry->writing);
+}
+
 size_t car_registry_count(const struct car_registry *registry) {
     return atomic_load_explicit(&registry->count, memory_order_relaxed);
 }
@@ -191,6 +212,15 @@ void car_registry_each(struct car_registry *registry, void (*visit)(struct car_t
     void *found;
     while (ck_hs_next(&registry->set, &at, &found)) {
         visit(found, user);
+    }
+    pthread_mutex_unlock(&registry->writing);
+}
+
+void car_registry_each_removed(struct car_registry *registry, void (*visit)(struct car_tenant *tenant, void *user),
+                               void *user) {
+    pthread_mutex_lock(&registry->writing);
+    for (struct car_tenant *tenant = registry->removed; tenant; tenant = tenant->next_removed) {
+        visit(tenant, user);
     }
     pthread_mutex_unlock(&registry->writing);
 }

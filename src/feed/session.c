@@ -180,9 +180,23 @@ static void on_catch_up(struct car_task *task) {
     }
 }
 
+/* Whose events a session of the tenant is offered. */
+static struct car_tenant *feeds(struct car_tenant *tenant) {
+#ifdef CARILLON_MUTATION_MISDELIVER /* test/CMakeLists.txt: for every fourth session, another's */
+    static _Thread_local unsigned count;
+    static _Thread_local struct car_tenant *latest, *other;
+    other = tenant == latest ? other : latest;
+    latest = tenant;
+    return ++count % 4 == 0 && other ? other : tenant;
+#else
+    return tenant;
+#endif
+}
+
 int car_session_attach(struct car_session *session, struct car_worker *worker, struct car_tenant *tenant,
                        uint64_t *newest) {
     assert(session->state == CAR_SESSION_DETACHED);
+    tenant = feeds(tenant);
     struct car_lane *lane = car_lane_get(worker, tenant);
     if (!lane) {
         return CAR_ENOMEM;

@@ -1,11 +1,15 @@
 #include "carillon/feed/tenant.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "carillon/base/clock.h"
+#include "carillon/base/crypto.h"
 #include "carillon/base/uuid.h"
 #include "carillon/feed/ring.h"
 
+#include "account_state.h"
 #include "tenant_state.h"
 
 static bool alnum(char c) {
@@ -31,6 +35,7 @@ struct car_tenant *car_tenant_new(struct car_span id) {
         return NULL;
     }
     tenant->created_ms = car_clock_wall_ms();
+    car_random(&tenant->salt, sizeof tenant->salt);
     memcpy(tenant->id, id.ptr, id.len);
     tenant->key.id = car_span_of(tenant->id, id.len);
     car_history_init(&tenant->history, 0);
@@ -48,6 +53,8 @@ void car_tenant_free(struct car_tenant **tenant) {
         car_ring_free(&inlet);
     }
     free(atomic_load(&t->lanes));
+    struct car_tenant_kept *kept = atomic_load(&t->kept);
+    car_tenant_kept_free(&kept);
     car_history_free(&t->history);
     free(t);
 }
@@ -58,6 +65,10 @@ struct car_span car_tenant_id(const struct car_tenant *tenant) {
 
 int64_t car_tenant_created_ms(const struct car_tenant *tenant) {
     return tenant->created_ms;
+}
+
+int64_t car_tenant_salt(const struct car_tenant *tenant) {
+    return tenant->salt;
 }
 
 uint64_t car_tenant_newest(const struct car_tenant *tenant) {
@@ -77,20 +88,48 @@ unsigned car_tenant_connections(const struct car_tenant *tenant) {
     return atomic_load_explicit(&tenant->connections, memory_order_relaxed);
 }
 
+bool car_tenant_admit(struct car_tenant *tenant, uint64_t max) {
+    unsigned now = atomic_load_explicit(&tenant->guests, memory_order_relaxed);
+    do {
+        if ((max && now >= max) || now == UINT_MAX) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&tenant->guests, &now, now + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+void car_tenant_leave(struct car_tenant *tenant) {
+    unsigned before = atomic_fetch_sub_explicit(&tenant->guests, 1, memory_order_relaxed);
+    assert(before > 0);
+    (void)before;
+}
+
+unsigned car_tenant_guests(const struct car_tenant *tenant) {
+    return atomic_load_explicit(&tenant->guests, memory_order_relaxed);
+}
+
+uint32_t car_tenant_message_bytes(const struct car_tenant *tenant) {
+    return atomic_load_explicit(&tenant->message_bytes, memory_order_relaxed);
+}
+
 uint64_t car_tenant_forgotten(const struct car_tenant *tenant) {
     return atomic_load_explicit(&tenant->forgotten, memory_order_acquire);
 }
 
 void car_tenant_forget(struct car_tenant *tenant, uint64_t seq) {
-    if (seq > car_tenant_forgotten(tenant)) {
-        atomic_store_explicit(&tenant->forgotten, seq, memory_order_release);
+    uint_fast64_t now = car_tenant_forgotten(tenant);
+    while (seq > now && !atomic_compare_exchange_weak_explicit(&tenant->forgotten, &now, seq, memory_order_release,
+                                                               memory_order_relaxed)) {
     }
 }
 
-void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, uint64_t forgotten, int64_t created_ms) {
+void car_tenant_restore(struct car_tenant *tenant, uint64_t newest, uint64_t forgotten, int64_t created_ms,
+                        int64_t salt) {
     car_history_init(&tenant->history, newest);
     atomic_init(&tenant->forgotten, forgotten);
     tenant->created_ms = created_ms;
+    tenant->salt = salt;
 }
 
 double car_tenant_rate_1m(const struct car_tenant *tenant, int64_t now_ms) {

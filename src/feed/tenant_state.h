@@ -12,6 +12,7 @@
 #include "rate.h"
 
 struct car_lane;
+struct car_tenant_kept;
 struct car_publish;
 struct car_ring;
 struct car_worker;
@@ -37,21 +38,38 @@ struct car_tenant {
     uint64_t floor;            /* every lane has gone past this seq; may have been some time ago */
     struct car_publish *first; /* goes before what is in the inlet, without having been there */
 
+    /* Of its terms, what is asked for outside of a section: written with them, read by any thread. 0: the feed's. */
+    atomic_uint_fast64_t retain; /* events that are kept; in memory: `buffer` */
+
     /* any thread */
     _Atomic(_Atomic(struct car_lane *) *) lanes; /* one slot a worker, made by the first subscriber; a slot is written
                                                     by its worker only */
     atomic_bool draining; /* somebody is the drainer; whoever turns it from false to true is (drain.h) */
     atomic_bool queued;   /* something may be in the inlet; true before `draining` is looked at, false before taking */
     atomic_bool stalled;  /* the drainer waits for a lane to be read; whoever turns it to false goes on for it */
+    atomic_bool removed;  /* it is out of the registry, and what comes is refused; never turned off. Turned on before
+                             `draining` is tried, and looked at after that was turned off (car_drain_finish) */
+    atomic_bool counted;  /* its terms have limits of what it publishes; by the log */
+    bool closed;          /* the drainer's: what it had is let go of since it was removed */
     char id[CAR_TENANT_ID_MAX + 1]; /* never changes */
+    atomic_uint buffer;             /* as `retain` */
     atomic_uint connections;
+    atomic_uint guests; /* those that are counted against its limit (car_tenant_admit) */
+
+    /* What publishing asks of its terms, so that it has not to look them up; 0: it has none of its own. Written with
+     * `kept`, read by any thread. */
+    _Atomic uint32_t message_bytes;
     _Atomic(struct car_ring *) inlet; /* made by the first publisher that finds another thread draining */
 
     /* written by the drainer, read by any thread */
     struct car_rate rate;
     atomic_uint_fast64_t forgotten; /* by the log; written by its thread */
 
-    int64_t created_ms; /* never changes */
+    int64_t created_ms;                     /* never changes */
+    int64_t salt;                           /* never changes */
+    _Atomic(struct car_tenant_kept *) kept; /* its terms: written by the log, read by any thread inside a section */
+    _Atomic uint64_t taken;                 /* of the server's limit (car_tenant_state); any thread */
+    struct car_tenant *next_removed;        /* the registry's, once it is removed */
 
     /* the drainer's */
     union {

@@ -52,6 +52,10 @@ void car_drain_refuse(struct car_publish **batch, size_t count, int status, stru
 /* Answers publishers whose answer is already known (repeat.h). */
 void car_drain_answer(struct car_publish **others, size_t count, struct car_worker *self);
 
+/* The tenant was removed: refuses all that waits, and lets go of its events. Whatever comes later is to be met by this,
+ * too: the drainer of a tenant that is removed (car_tenant_is_removed) takes nothing. */
+void car_drain_close(struct car_tenant *tenant, struct car_reader *reader, struct car_worker *self);
+
 /* Numbers and publishes, with nothing in between. */
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self);
@@ -75,7 +79,8 @@ struct car_drain_seat *car_drain_seat(struct car_tenant *tenant);
  * the drainer. */
 void **car_drain_memory(struct car_tenant *tenant);
 
-/* Stops being the drainer. true where something arrived meanwhile and this thread has become the drainer once more. */
+/* Stops being the drainer. true where something arrived meanwhile, or the tenant was removed, and this thread has
+ * become the drainer once more. */
 bool car_drain_finish(struct car_tenant *tenant);
 
 #endif

@@ -18,10 +18,13 @@ struct car_event_key {
     uint64_t rounds[2], check[2]; /* secret */
 };
 
-/* A new id for the tenant's event of that seq, 1 to CAR_EVENT_SEQ_MAX. */
-void car_event_id_make(const struct car_event_key *key, struct car_span tenant, uint64_t seq, struct car_uuid *out);
+/* A new id for the tenant's event of that seq, 1 to CAR_EVENT_SEQ_MAX. `salt` tells tenants of one name apart
+ * (car_tenant_salt). */
+void car_event_id_make(const struct car_event_key *key, struct car_span tenant, int64_t salt, uint64_t seq,
+                       struct car_uuid *out);
 
 /* The seq in an id that was made under that key for that tenant; 0 for any other (but one in 2^40). */
-uint64_t car_event_id_seq(const struct car_event_key *key, struct car_span tenant, const struct car_uuid *id);
+uint64_t car_event_id_seq(const struct car_event_key *key, struct car_span tenant, int64_t salt,
+                          const struct car_uuid *id);
 
 #endif

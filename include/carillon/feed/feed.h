@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "carillon/base/span.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/event_id.h"
 #include "carillon/feed/wire.h"
 
@@ -23,11 +24,13 @@ struct car_feed {
     struct car_log *log;
     struct car_worker **workers;
     unsigned worker_count;
-    uint32_t keep;                 /* events kept in memory for each tenant, at least */
+    uint32_t keep;                 /* events kept in memory for each tenant that has no terms for it (car_feed_keep) */
     uint64_t retain;               /* events kept for each tenant, at most; 0: all */
     struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */
-    char epoch[CAR_EPOCH_LEN + 1]; /* names the log: another one where the store was made anew */
+    char epoch[CAR_EPOCH_LEN + 1]; /* names the log, in hexadecimal: another one where the store was made anew */
     struct car_event_key id_key;   /* of the log's events */
+    car_account_key_fn key;        /* told of what keys a log has, while it is opened; NULL: nobody is */
+    void *key_user;
 };
 
 /* What the lanes and publishers of one worker share. Owner: the worker's thread; others read the atomic. */
@@ -44,9 +47,18 @@ int car_feed_attach(struct car_feed *feed, struct car_worker *worker);
 /* The worker's thread has ended. */
 void car_feed_detach(struct car_worker *worker);
 
+/* How many of the tenant's events are kept, as its terms say or as the feed does: in memory, and in all (0: all). Any
+ * thread. */
+uint32_t car_feed_keep(const struct car_feed *feed, const struct car_tenant *tenant);
+uint64_t car_feed_retain(const struct car_feed *feed, const struct car_tenant *tenant);
+
 /* The first seq that may be asked for; newest + 1 while there is none. What lies before it has been forgotten. Any
  * thread. */
 uint64_t car_feed_oldest(const struct car_feed *feed, const struct car_tenant *tenant);
+
+/* Names the tenant's log, NUL-terminated: as the feed's epoch does, and another one where a tenant had that id before.
+ * Any thread. */
+void car_feed_epoch(const struct car_feed *feed, const struct car_tenant *tenant, char out[CAR_EPOCH_LEN + 1]);
 
 /* The seq of the tenant's event with that id, in its textual form, whether it has been forgotten or not; 0 where it is
  * none of this log. Any thread. */

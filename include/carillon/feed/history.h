@@ -39,6 +39,9 @@ int car_history_append(struct car_history *history, struct car_reader *reader, s
 /* Owner's side: forgets the events below `seq`. */
 void car_history_forget(struct car_history *history, struct car_reader *reader, uint64_t seq);
 
+/* Owner's side: forgets all of it, and the room for it; nothing is appended any more. */
+void car_history_drop(struct car_history *history, struct car_reader *reader);
+
 /* Readers' side. */
 static inline uint64_t car_history_newest(const struct car_history *history) {
     return atomic_load_explicit(&history->newest, memory_order_acquire);

@@ -13,6 +13,7 @@ struct car_feed;
 struct car_filter;
 struct car_log;
 struct car_log_ask;
+struct car_log_change;
 struct car_tenant;
 struct car_worker;
 
@@ -29,6 +30,9 @@ struct car_log_ops {
     /* Has a question answered away from all loops, and its `done` called, later. NULL where the log has nothing but
      * what is in memory. On the question's worker. */
     void (*ask)(struct car_log *log, struct car_log_ask *ask);
+
+    /* Has a change made durable, whatever is said of events, and settles it (account.h). On the change's worker. */
+    void (*change)(struct car_log *log, struct car_log_change *change);
 
     /* All workers have ended. Nulls the pointer. */
     void (*close)(struct car_log **log);

@@ -42,9 +42,10 @@ struct car_publish {
 
 /*
  * Has the events numbered and stored: at once, or, where another thread is the tenant's drainer, by that one. 0: `done`
- * will be called exactly once on this worker's thread, perhaps before this returns, and perhaps with CAR_EFULL or
- * CAR_ENOMEM as its status. CAR_EFULL where the inlet is full and CAR_ENOMEM: nothing happened, and `done` is not
- * called. On a worker's thread; what one thread publishes to a tenant keeps its order.
+ * will be called exactly once on this worker's thread, perhaps before this returns, and perhaps with CAR_EFULL,
+ * CAR_ENOMEM or CAR_ECLOSED as its status. CAR_EFULL where the inlet is full, CAR_ENOMEM, and CAR_ECLOSED where the
+ * tenant was removed: nothing happened, and `done` is not called. On a worker's thread; what one thread publishes to a
+ * tenant keeps its order.
  */
 int car_publish(struct car_publish *publish, struct car_worker *worker);
 
