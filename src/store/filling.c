@@ -10,6 +10,10 @@ bool car_filling_begin(struct car_filling *f, struct car_log_page *page, const s
     page->count = 0;
     page->seen = 0;
     page->forgotten = place->forgotten;
+    if (last <= place->forgotten) {
+        page->seen = page->last - page->first + 1;
+        return false;
+    }
     if ((page->descending ? last : first) > place->newest) {
         return false;
     }

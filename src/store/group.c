@@ -5,6 +5,7 @@
 
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/drain.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
@@ -12,7 +13,10 @@
 #include "carillon/feed/repeat.h"
 #include "carillon/runtime/worker.h"
 
+#include "group_changes.h"
+#include "group_health.h"
 #include "group_keys.h"
+#include "group_line.h"
 #include "group_owed.h"
 #include "pages.h"
 
@@ -46,7 +50,7 @@ struct group {
     struct car_note stop;
     bool stopping; /* its wheel has gone */
     struct car_task turn;
-    struct car_drain_seat *ready, **ready_end; /* the tenants whose drainer we are, and that are not in a part */
+    struct car_group_line ready; /* those that are not in a part */
 
     struct part parts[PARTS_MAX];
     size_t part_count;
@@ -56,6 +60,7 @@ struct group {
     size_t stored;      /* of these events, so many are no repeats, and were inserted */
     size_t bytes;
     struct car_group_keys keys;
+    struct car_group_changes changes;
     struct car_timer timer; /* set while anything is owed, or the store is failing */
     struct car_timer look;  /* set where the store may go */
 
@@ -74,28 +79,13 @@ static struct group *of_log(struct car_log *log) {
     return (struct group *)log;
 }
 
-/* The queue of those that are ready. */
-
-static void push(struct group *group, struct car_drain_seat *seat) {
-    seat->next = NULL;
-    *group->ready_end = seat;
-    group->ready_end = &seat->next;
-}
-
-static struct car_drain_seat *pop(struct group *group) {
-    struct car_drain_seat *seat = group->ready;
-    group->ready = seat->next;
-    if (!group->ready) {
-        group->ready_end = &group->ready;
-    }
-    return seat;
-}
+/* What comes from workers. */
 
 static void on_ready(struct car_note *note, void *owner) {
     struct car_drain_seat *seat = (struct car_drain_seat *)note; /* its first member */
     struct car_worker *worker = owner;
     struct group *group = of_log(seat->log);
-    push(group, seat);
+    car_group_line_push(&group->ready, seat);
     car_task_defer(&worker->tasks, &group->turn);
 }
 
@@ -107,6 +97,20 @@ static void ready(struct car_log *log, struct car_tenant *tenant, struct car_wor
     car_worker_post(worker, of_log(log)->worker, &seat->note);
 }
 
+static void on_change(struct car_note *note, void *owner) {
+    struct car_log_change *change = (struct car_log_change *)note; /* its first member */
+    struct car_worker *worker = owner;
+    struct group *group = of_log(change->log);
+    car_group_changes_put(&group->changes, change);
+    car_task_defer(&worker->tasks, &group->turn);
+}
+
+/* On a worker's thread. */
+static void change(struct car_log *log, struct car_log_change *change) {
+    change->note.run = on_change;
+    car_worker_post(change->worker, of_log(log)->worker, &change->note);
+}
+
 static void ask(struct car_log *log, struct car_log_ask *ask) {
     car_pages_ask(of_log(log)->pages, ask);
 }
@@ -116,13 +120,18 @@ static void ask(struct car_log *log, struct car_log_ask *ask) {
 /* The tenant has had its turn: it gets in line again where there is more of it. */
 static void let_go(struct group *group, struct car_drain_seat *seat) {
     if (car_drain_finish(seat->tenant)) {
-        push(group, seat);
+        car_group_line_push(&group->ready, seat);
     }
 }
 
 /* Takes what waits at one tenant into the transaction. */
 static void take(struct group *group, struct car_drain_seat *seat) {
     struct part part = {.seat = seat, .items = group->items + group->item_count};
+    if (car_tenant_is_removed(seat->tenant)) {
+        car_drain_close(seat->tenant, group->worker->reader, group->worker);
+        let_go(group, seat);
+        return;
+    }
     size_t room = EVENTS_MAX - group->event_count;
     room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
     part.count = car_drain_take(group->log.feed, seat->tenant, group->worker->reader, part.items, room);
@@ -150,9 +159,9 @@ static void collect(struct group *group) {
     group->stored = 0;
     group->bytes = 0;
     car_group_keys_begin(&group->keys);
-    while (group->ready && group->event_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
+    while (group->ready.head && group->event_count < EVENTS_MAX && group->part_count < PARTS_MAX &&
            group->bytes < BYTES_MAX) {
-        take(group, pop(group));
+        take(group, car_group_line_pop(&group->ready));
     }
 }
 
@@ -221,23 +230,10 @@ static void settle(struct group *group, int err) {
     }
 }
 
-static bool is_failing(const struct group *group) {
-    return atomic_load_explicit(&group->log.failing, memory_order_relaxed);
-}
-
 /* What the store last said. While it says no it is asked from time to time, for publishers may stay away until it is
  * known to be well. */
 static void note_health(struct group *group, int err) {
-    bool failing = err != 0;
-    if (failing != is_failing(group)) {
-        atomic_store_explicit(&group->log.failing, failing, memory_order_relaxed);
-        if (failing) {
-            car_log_error("store: publishers are refused: %s", group->rows->why);
-        } else {
-            car_log_warn("store: well again");
-        }
-    }
-    if (failing && !car_timer_is_set(&group->timer)) {
+    if (car_group_said(&group->log, group->rows, err) && !car_timer_is_set(&group->timer)) {
         car_timer_set(group->worker->wheel, &group->timer, PROBE_MS);
     }
 }
@@ -270,19 +266,6 @@ static void commit_now(struct group *group) {
     settle(group, err);
 }
 
-static void probe(struct group *group) {
-    const struct car_rows_ops *ops = group->rows->ops;
-    int err = ops->begin(group->rows);
-    if (!err) {
-        err = ops->probe(group->rows);
-        err = err ? err : ops->commit(group->rows);
-        if (err) {
-            ops->rollback(group->rows);
-        }
-    }
-    note_health(group, err);
-}
-
 /* --durability relaxed */
 
 static void drop(struct group *group) {
@@ -303,6 +286,14 @@ static int reopen(struct group *group) {
     return err;
 }
 
+/* What was owed is committed. */
+static void paid(struct group *group) {
+    group->open = false;
+    count(group, group->owed.count);
+    car_group_keys_pay(&group->keys);
+    car_group_let_go(&group->owed);
+}
+
 /* Commits what is owed. Where that fails it stays owed. */
 static int flush(struct group *group) {
     int err = reopen(group);
@@ -312,10 +303,7 @@ static int flush(struct group *group) {
             drop(group);
             return err;
         }
-        group->open = false;
-        count(group, group->owed.count);
-        car_group_keys_pay(&group->keys);
-        car_group_let_go(&group->owed);
+        paid(group);
     }
     return err;
 }
@@ -324,8 +312,8 @@ static void on_timer(struct car_timer *timer) {
     struct group *group = (struct group *)((char *)timer - offsetof(struct group, timer));
     if (group->owed.count) {
         note_health(group, flush(group));
-    } else if (is_failing(group)) {
-        probe(group);
+    } else if (car_group_is_failing(&group->log)) {
+        note_health(group, car_group_probe(group->rows));
     }
 }
 
@@ -343,7 +331,7 @@ static void owe(struct group *group) {
 /* Whether the store is still there. */
 static void on_look(struct car_timer *timer) {
     struct group *group = (struct group *)((char *)timer - offsetof(struct group, look));
-    if (!group->open && !is_failing(group)) {
+    if (!group->open && !car_group_is_failing(&group->log)) {
         int err = group->rows->ops->begin(group->rows);
         if (!err) {
             group->rows->ops->rollback(group->rows);
@@ -355,7 +343,8 @@ static void on_look(struct car_timer *timer) {
 
 static void insert_now(struct group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
-    bool first_pay = (is_failing(group) && group->owed.count) || group->owed.count + group->event_count > OWED_MAX;
+    bool first_pay =
+        (car_group_is_failing(&group->log) && group->owed.count) || group->owed.count + group->event_count > OWED_MAX;
     int err = first_pay ? flush(group) : 0;
     err = err ? err : reopen(group);
     if (!err) {
@@ -376,15 +365,38 @@ static void insert_now(struct group *group) {
     settle(group, err);
 }
 
+/* Changes are committed before they are answered, whatever is said of events: what is owed goes with them. */
+static void change_now(struct group *group) {
+    const struct car_rows_ops *ops = group->rows->ops;
+    if (!car_group_changes_take(&group->changes, group->log.feed, group->rows, group->worker)) {
+        return;
+    }
+    int err = group->relaxed ? reopen(group) : ops->begin(group->rows);
+    if (!err) {
+        err = car_group_changes_store(&group->changes, group->rows);
+        err = err ? err : ops->commit(group->rows);
+        if (err) {
+            drop(group);
+        } else {
+            paid(group);
+        }
+    }
+    note_health(group, err);
+    car_group_changes_settle(&group->changes, &group->log, err, group->worker);
+}
+
 static void on_turn(struct car_task *task) {
     struct group *group = (struct group *)((char *)task - offsetof(struct group, turn));
+    if (car_group_changes_wait(&group->changes)) {
+        change_now(group);
+    }
     collect(group);
     if (group->part_count && group->relaxed) {
         insert_now(group);
     } else if (group->part_count) {
         commit_now(group);
     }
-    if (group->ready) {
+    if (group->ready.head || car_group_changes_wait(&group->changes)) {
         car_task_yield(&group->worker->tasks, task);
     }
 }
@@ -408,8 +420,8 @@ static void on_tending(struct car_timer *timer) {
     struct group *group = (struct group *)((char *)timer - offsetof(struct group, tending));
     if (group->transactions != group->tended) {
         car_group_tend(&group->log);
-    } else if (!group->open && !is_failing(group)) {
-        probe(group);
+    } else if (!group->open && !car_group_is_failing(&group->log)) {
+        note_health(group, car_group_probe(group->rows));
     }
 }
 
@@ -447,7 +459,7 @@ static void group_close(struct car_log **log) {
     group_free(group);
 }
 
-static const struct car_log_ops OPS = {.ready = ready, .ask = ask, .close = group_close};
+static const struct car_log_ops OPS = {.ready = ready, .ask = ask, .change = change, .close = group_close};
 
 struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
                                struct car_pages *pages, bool relaxed) {
@@ -459,7 +471,8 @@ struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclai
     group->rows = rows;
     group->pages = pages;
     group->relaxed = relaxed;
-    group->ready_end = &group->ready;
+    car_group_line_init(&group->ready);
+    car_group_changes_init(&group->changes);
     group->stop.run = on_stop;
     group->turn.run = on_turn;
     group->timer.fire = on_timer;

@@ -10,6 +10,7 @@
 
 struct car_event;
 struct car_feed;
+struct car_log_change;
 struct car_pages;
 struct car_reclaim;
 struct car_rows;
@@ -56,6 +57,10 @@ struct car_rows_ops {
     /* Forgets keys that were remembered up to `since_ms`: the `max` oldest of them, and those of the same millisecond.
      * Within begin and commit. */
     int (*expire)(struct car_rows *rows, int64_t since_ms, size_t max);
+
+    /* Stores a change (account.h). Within begin and commit; what was inserted since begin is there already. NULL
+     * where there is no place for them: they are refused. */
+    int (*change)(struct car_rows *rows, const struct car_log_change *change);
 
     /* Writes something that changes nothing: whether the store takes anything again. Within begin and commit. */
     int (*probe)(struct car_rows *rows);

@@ -7,6 +7,7 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/drain.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
@@ -67,7 +68,23 @@ static void seal_once(struct car_log *log, struct car_tenant *tenant, struct car
     car_drain_answer(others, count - fresh, worker);
 }
 
-static void ready(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker) {
+static void forget_keys(struct car_tenant *tenant, void *user) {
+    void **memory = car_drain_memory(tenant);
+    struct car_memo *memo = *memory;
+    (void)user;
+    *memory = NULL;
+    car_memo_free(&memo);
+}
+
+/* The tenant was removed. */
+static void close_tenant(struct car_tenant *tenant, struct car_worker *worker) {
+    do {
+        forget_keys(tenant, NULL);
+        car_drain_close(tenant, worker->reader, worker);
+    } while (car_drain_finish(tenant));
+}
+
+static void drain(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker) {
     struct car_publish *batch[CAR_DRAIN_BATCH];
     for (unsigned i = 0; i < BATCHES; i++) {
         size_t n = car_drain_take(log->feed, tenant, worker->reader, batch, CAR_DRAIN_BATCH);
@@ -79,25 +96,41 @@ static void ready(struct car_log *log, struct car_tenant *tenant, struct car_wor
         if (n < CAR_DRAIN_BATCH && !car_drain_finish(tenant)) {
             return;
         }
+        if (car_tenant_is_removed(tenant)) {
+            close_tenant(tenant, worker);
+            return;
+        }
     }
     car_drain_yield(tenant, worker);
 }
 
-static void forget_keys(struct car_tenant *tenant, void *user) {
-    void **memory = car_drain_memory(tenant);
-    struct car_memo *memo = *memory;
-    (void)user;
-    *memory = NULL;
-    car_memo_free(&memo);
+static void ready(struct car_log *log, struct car_tenant *tenant, struct car_worker *worker) {
+    if (car_tenant_is_removed(tenant)) {
+        close_tenant(tenant, worker);
+    } else {
+        drain(log, tenant, worker);
+    }
+}
+
+/* Whoever changes something does so at once: there is nothing to be waited for. */
+static void change(struct car_log *log, struct car_log_change *change) {
+    struct car_worker *worker = change->worker;
+    struct car_tenant *tenant = change->tenant;
+    int err = car_change_prepare(change);
+    car_change_settle(log->feed, change, err, worker); /* it may be gone now */
+    if (car_tenant_is_removed(tenant) && car_drain_claim(tenant)) {
+        close_tenant(tenant, worker);
+    }
 }
 
 static void close_log(struct car_log **log) {
     car_registry_each((*log)->feed->registry, forget_keys, NULL);
+    car_registry_each_removed((*log)->feed->registry, forget_keys, NULL);
     free(*log);
     *log = NULL;
 }
 
-static const struct car_log_ops OPS = {.ready = ready, .close = close_log};
+static const struct car_log_ops OPS = {.ready = ready, .change = change, .close = close_log};
 
 struct car_log *car_log_memory(struct car_feed *feed) {
     struct car_log *log = calloc(1, sizeof *log);

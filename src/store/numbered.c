@@ -74,6 +74,10 @@ int car_numbered_put(struct car_numbered *numbered, const struct car_tenant *ten
     return err;
 }
 
+void car_numbered_reserve(struct car_numbered *numbered, int64_t n) {
+    numbered->last_n = n > numbered->last_n ? n : numbered->last_n;
+}
+
 void car_numbered_free(struct car_numbered *numbered) {
     free(numbered->items);
     free(numbered->table);

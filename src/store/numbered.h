@@ -1,6 +1,7 @@
 #ifndef CARILLON_STORE_NUMBERED_H
 #define CARILLON_STORE_NUMBERED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ struct car_numbered_tenant {
     const struct car_tenant *tenant;
     int64_t n;
     uint64_t newest; /* committed */
+    bool rooted;     /* it has a row, committed; of stores that have to know */
     uint64_t turn;   /* the transaction in which it last was */
     uint32_t share;  /* its place in that */
 };
@@ -31,6 +33,9 @@ int car_numbered_get(struct car_numbered *numbered, const struct car_tenant *ten
 
 /* Puts a tenant that has that number already. 0 or CAR_ENOMEM. */
 int car_numbered_put(struct car_numbered *numbered, const struct car_tenant *tenant, int64_t n);
+
+/* That number, and those below it, are given to nobody. */
+void car_numbered_reserve(struct car_numbered *numbered, int64_t n);
 
 void car_numbered_free(struct car_numbered *numbered);
 

@@ -8,6 +8,7 @@
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
 
+#include "postgres_accounts.h"
 #include "postgres_reader.h"
 #include "postgres_rows.h"
 #include "postgres_uri.h"
@@ -53,14 +54,40 @@ static int restore_tenant(struct restoring *r, const PGresult *rows, int row) {
     if (!err) {
         uint64_t newest = (uint64_t)car_pg_column_number(rows, row, 2);
         car_tenant_restore(tenant, newest, (uint64_t)car_pg_column_number(rows, row, 3),
-                           car_pg_column_number(rows, row, 4));
+                           car_pg_column_number(rows, row, 4), car_pg_column_number(rows, row, 5));
         tenants->items[at].newest = newest;
+        tenants->items[at].rooted = true;
+        err = car_pg_accounts_terms(rows, row, 6, tenant, r->reader);
+        if (err == CAR_EINVAL) {
+            r->what = "the database is damaged: what a tenant may is not what was stored";
+        }
+    }
+    return err;
+}
+
+/* What is left of removed ones has its numbers yet, and its rows go by themselves. */
+static int reserve_numbers(struct restoring *r) {
+    PGresult *result = car_pg_query(&r->postgres->session.pg, "SELECT max(n) FROM carillon.tenants", NULL);
+    int err = result ? 0 : CAR_ESYS;
+    if (result) {
+        car_numbered_reserve(&r->postgres->tenants, car_pg_column_number(result, 0, 0)); /* 0 where it is NULL */
+    }
+    PQclear(result);
+    return err;
+}
+
+static int restore_keys(struct restoring *r) {
+    int err = car_pg_accounts_keys(&r->postgres->session.pg, r->feed);
+    if (err == CAR_EINVAL) {
+        r->what = "the database is damaged: a key is not what was stored";
     }
     return err;
 }
 
 static int restore(struct restoring *r) {
-    static const char TENANTS[] = "SELECT n, id, newest, forgotten, created_ms FROM carillon.tenants ORDER BY n";
+    static const char TENANTS[] =
+        "SELECT n, id, newest, forgotten, created_ms, salt, " CAR_PG_TERMS " FROM carillon.tenants"
+        " WHERE NOT removed ORDER BY n";
     int err = restore_log(r);
     PGresult *rows = err ? NULL : car_pg_query(&r->postgres->session.pg, TENANTS, NULL);
     err = err || rows ? err : CAR_ESYS;
@@ -68,7 +95,8 @@ static int restore(struct restoring *r) {
         err = restore_tenant(r, rows, i);
     }
     PQclear(rows);
-    return err;
+    err = err ? err : reserve_numbers(r);
+    return err ? err : restore_keys(r);
 }
 
 /* NULL where there is no memory, or no thread. */
@@ -97,7 +125,7 @@ int car_log_postgres(struct car_feed *feed, struct car_reclaim *reclaim, struct 
     int err = car_pg_session_open(&postgres->session);
     err = err ? err : restore(&restoring);
     err = err ? err : car_pg_rows_ready(postgres);
-    if (!err && (config->retain_ms || config->retain_count)) {
+    if (!err) {
         postgres->upkeep = car_pg_upkeep_open(feed, reclaim, &postgres->session, config);
         err = postgres->upkeep ? 0 : CAR_ENOMEM;
     }

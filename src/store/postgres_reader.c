@@ -7,6 +7,7 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/event_id.h"
 #include "carillon/feed/filter.h"
@@ -30,7 +31,7 @@ static const char SETTINGS[] = "SET search_path = ''; SET jit = off; SET stateme
 
 #define CANCELED "57014" /* by statement_timeout: errcodes-appendix */
 
-static const char PLACE[] = "SELECT n, newest, forgotten FROM carillon.tenants WHERE id = $1";
+static const char PLACE[] = "SELECT n, newest, forgotten FROM carillon.tenants WHERE id = $1 AND NOT removed";
 
 /* $1 the tenant, $2 and $3 the range, $4 how many, $5 how many bytes. The contents stay where they are until it is
  * known which of them are wanted. Each call is planned anew, for what is rare is sought otherwise than what is
@@ -87,6 +88,11 @@ static int find_place(struct reader *reader, const struct car_tenant *tenant, st
         *place =
             (struct car_place){car_pg_column_number(results[1], 0, 0), (uint64_t)car_pg_column_number(results[1], 0, 1),
                                (uint64_t)car_pg_column_number(results[1], 0, 2)};
+    }
+    if (car_tenant_is_removed(tenant)) {
+        /* Looked at after the row was read: that may be another tenant's, of the same id. All of this one is forgotten.
+         */
+        *place = (struct car_place){-1, car_tenant_newest(tenant), car_tenant_newest(tenant)};
     }
     PQclear(results[0]);
     PQclear(results[1]);

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "carillon/base/err.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/tenant.h"
 
+#include "postgres_accounts.h"
 #include "postgres_words.h"
 
 /* What goes to the server in one statement. It sets to work on that while the next one is put together. */
@@ -24,9 +26,10 @@
     " INSERT INTO carillon.types AS t (tenant, type, count) SELECT tenant, type, count(*) FROM put"                    \
     " GROUP BY tenant, type ON CONFLICT (tenant, type) DO UPDATE SET count = t.count + excluded.count"
 
-static const char PUT_TENANTS[] = "INSERT INTO carillon.tenants (n, id, created_ms, newest)"
-                                  " SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])"
-                                  " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
+static const char PUT_TENANTS[] =
+    "INSERT INTO carillon.tenants (n, id, created_ms, newest, salt)"
+    " SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])"
+    " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
 
 static const char PUT_MARK[] = "UPDATE carillon.log SET mark = $1::bigint";
 
@@ -60,6 +63,7 @@ enum array {
     NAME,
     CREATED,
     NEWEST,
+    SALT,
     ARRAYS
 };
 
@@ -68,12 +72,12 @@ static_assert(ARRAYS == CAR_PG_ARRAYS, "as many as there are in postgres_rows.h"
 static const enum car_pg_type ELEMENTS[ARRAYS] = {
     [TENANT] = CAR_PG_NUMBER, [SEQ] = CAR_PG_NUMBER,     [ID] = CAR_PG_UUID,       [WALL] = CAR_PG_NUMBER,
     [TYPE] = CAR_PG_TEXT,     [CONTENT] = CAR_PG_TEXT,   [WORDS] = CAR_PG_TEXT,    [N] = CAR_PG_NUMBER,
-    [NAME] = CAR_PG_TEXT,     [CREATED] = CAR_PG_NUMBER, [NEWEST] = CAR_PG_NUMBER,
+    [NAME] = CAR_PG_TEXT,     [CREATED] = CAR_PG_NUMBER, [NEWEST] = CAR_PG_NUMBER, [SALT] = CAR_PG_NUMBER,
 };
 static const enum car_pg_type LISTS[ARRAYS] = {
     [TENANT] = CAR_PG_NUMBERS, [SEQ] = CAR_PG_NUMBERS,     [ID] = CAR_PG_UUIDS,       [WALL] = CAR_PG_NUMBERS,
     [TYPE] = CAR_PG_TEXTS,     [CONTENT] = CAR_PG_TEXTS,   [WORDS] = CAR_PG_TEXTS,    [N] = CAR_PG_NUMBERS,
-    [NAME] = CAR_PG_TEXTS,     [CREATED] = CAR_PG_NUMBERS, [NEWEST] = CAR_PG_NUMBERS,
+    [NAME] = CAR_PG_TEXTS,     [CREATED] = CAR_PG_NUMBERS, [NEWEST] = CAR_PG_NUMBERS, [SALT] = CAR_PG_NUMBERS,
 };
 
 static struct car_pg_rows *of_rows(struct car_rows *rows) {
@@ -105,6 +109,7 @@ static int begin(struct car_rows *rows) {
     struct car_pg_rows *postgres = of_rows(rows);
     postgres->turn++;
     postgres->begun = false;
+    postgres->changes = false;
     postgres->share_count = 0;
     clear_events(postgres);
     return car_pg_session_check(&postgres->session, postgres->statements, STATEMENT_COUNT);
@@ -152,7 +157,7 @@ static int share_of(struct car_pg_rows *postgres, uint32_t at, struct car_pg_sha
     if (item->turn != postgres->turn) {
         item->turn = postgres->turn;
         item->share = postgres->share_count++;
-        postgres->shares[item->share] = (struct car_pg_share){.tenant = at};
+        postgres->shares[item->share] = (struct car_pg_share){.tenant = at, .newest = item->newest};
     }
     *out = &postgres->shares[item->share];
     return 0;
@@ -219,26 +224,47 @@ static int expire(struct car_rows *rows, int64_t since_ms, size_t max) {
     return err ? err : car_pg_keys_send_expire(&postgres->session.pg, since_ms, max);
 }
 
+static int change(struct car_rows *rows, const struct car_log_change *change) {
+    struct car_pg_rows *postgres = of_rows(rows);
+    struct car_pg *pg = &postgres->session.pg;
+    struct car_pg_share *share = NULL;
+    uint32_t at = 0;
+    int err = car_numbered_get(&postgres->tenants, change->tenant, &at);
+    err = err ? err : share_of(postgres, at, &share);
+    if (err) {
+        return out_of_memory(postgres);
+    }
+    const struct car_numbered_tenant *item = &postgres->tenants.items[at];
+    err = send_begin(postgres);
+    if (!err && !postgres->changes) {
+        postgres->changes = true;
+        err = car_pg_accounts_send_forget(pg);
+    }
+    if (!err && !share->changed) {
+        share->changed = true;
+        err = car_pg_accounts_send_before(pg, item->tenant, item->n, item->newest);
+    }
+    err = err ? err : car_pg_accounts_send(pg, change, item->n);
+    return err == CAR_ENOMEM ? out_of_memory(postgres) : err;
+}
+
 /* What the tenants have now, and, for a transaction that may have to be taken out again, had before. */
 static int send_tenants(struct car_pg_rows *postgres) {
     struct car_pg_session *session = &postgres->session;
     struct car_buf *arrays = postgres->arrays;
     struct car_pg_args args;
     clear(postgres, N, ARRAYS);
-    car_pg_array_clear(&session->undo_newest, CAR_PG_NUMBER);
+    car_pg_undo_clear(&session->undo);
     for (uint32_t i = 0; i < postgres->share_count; i++) {
         const struct car_numbered_tenant *item = &postgres->tenants.items[postgres->shares[i].tenant];
         car_pg_array_number(&arrays[N], item->n);
         put_text(&arrays[NAME], car_tenant_id(item->tenant));
         car_pg_array_number(&arrays[CREATED], car_tenant_created_ms(item->tenant));
         car_pg_array_number(&arrays[NEWEST], (int64_t)postgres->shares[i].newest);
-        car_pg_array_number(&session->undo_newest, (int64_t)item->newest);
+        car_pg_array_number(&arrays[SALT], car_tenant_salt(item->tenant));
+        car_pg_undo_put(&session->undo, item->n, item->newest, item->rooted, postgres->shares[i].changed);
     }
-    session->undo_tenants.len = 0;
-    car_buf_span(&session->undo_tenants, car_buf_view(&arrays[N]));
-    if (session->undo_tenants.failed || session->undo_newest.failed) {
-        car_buf_free(&session->undo_tenants);
-        car_buf_free(&session->undo_newest);
+    if (!car_pg_undo_is_whole(&session->undo)) {
         return out_of_memory(postgres);
     }
     int err = arguments(postgres, &args, N, ARRAYS);
@@ -251,6 +277,9 @@ static int commit(struct car_rows *rows) {
     struct car_pg_session *session = &postgres->session;
     struct car_pg_args mark = {0};
     int err = postgres->events ? send_events(postgres) : send_begin(postgres);
+    if (!err && postgres->copies && !postgres->changes) {
+        err = car_pg_accounts_send_forget(&session->pg);
+    }
     err = err ? err : send_tenants(postgres);
     if (err) {
         return err;
@@ -261,8 +290,11 @@ static int commit(struct car_rows *rows) {
     err = err ? err : car_pg_finish(&session->pg, NULL);
     car_pg_session_tried(session, err);
     for (uint32_t i = 0; i < postgres->share_count && !err; i++) {
-        postgres->tenants.items[postgres->shares[i].tenant].newest = postgres->shares[i].newest;
+        struct car_numbered_tenant *item = &postgres->tenants.items[postgres->shares[i].tenant];
+        item->newest = postgres->shares[i].newest;
+        item->rooted = true;
     }
+    postgres->copies = err ? postgres->copies : postgres->changes;
     return err;
 }
 
@@ -301,6 +333,7 @@ static const struct car_rows_ops OPS = {.begin = begin,
                                         .recall = recall,
                                         .remember = remember,
                                         .expire = expire,
+                                        .change = change,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,

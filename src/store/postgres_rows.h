@@ -12,26 +12,29 @@
 #include "postgres_session.h"
 #include "postgres_upkeep.h"
 
-#define CAR_PG_ARRAYS 11
+#define CAR_PG_ARRAYS 12
 
 /* A tenant's share in a transaction. */
 struct car_pg_share {
     uint32_t tenant; /* its place in `tenants` */
     uint64_t newest;
+    bool changed; /* its terms or keys are */
 };
 
 struct car_pg_rows {
     struct car_rows rows; /* first */
     struct car_pg_session session;
-    struct car_pg_upkeep *upkeep; /* NULL where nothing is to be forgotten */
+    struct car_pg_upkeep *upkeep; /* NULL only while opening */
     const struct car_pg_statement *statements;
     struct car_numbered tenants;
     char *uri;
 
     /* the transaction */
     uint64_t turn;
-    bool begun; /* the server knows of it */
-    int64_t n;  /* of the tenant whose events come */
+    bool begun;   /* the server knows of it */
+    bool changes; /* some of it is no events */
+    bool copies;  /* of what a former one has changed are there (postgres_accounts.h) */
+    int64_t n;    /* of the tenant whose events come */
     struct car_pg_share *shares;
     uint32_t share_count, share_cap;
     struct car_buf arrays[CAR_PG_ARRAYS]; /* what goes to the server */

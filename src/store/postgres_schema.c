@@ -36,6 +36,28 @@ static const char *const STEPS[CAR_PG_VERSION] = {
     "CREATE TABLE carillon.idempotency (tenant bigint NOT NULL, key bytea NOT NULL, body bytea NOT NULL,"
     " first bigint NOT NULL, count bigint NOT NULL, at_ms bigint NOT NULL, PRIMARY KEY (tenant, key));"
     "CREATE INDEX idempotency_at ON carillon.idempotency (at_ms);",
+
+    /* 3. A tenant that is `removed` is gone for everybody, its row until all that it had is deleted; so an id is unique
+     * among the others. What it is called, and its limits, 0 being the default; `salt` goes into its events' ids. Rows
+     * of `keys` have digests (SHA-256) only. What the last change has put something else in the place of is in the
+     * tables of `before`, until it is known that it was heard of (postgres_undo.h). */
+    "ALTER TABLE carillon.tenants DROP CONSTRAINT tenants_id_key;"
+    "ALTER TABLE carillon.tenants ADD COLUMN removed boolean NOT NULL DEFAULT false,"
+    " ADD COLUMN name text COLLATE \"C\" NOT NULL DEFAULT '', ADD COLUMN events bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN events_window_ms bigint NOT NULL DEFAULT 0, ADD COLUMN bytes_s bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN connections bigint NOT NULL DEFAULT 0, ADD COLUMN message_bytes bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN buffer_events bigint NOT NULL DEFAULT 0, ADD COLUMN retention_ms bigint NOT NULL DEFAULT 0,"
+    " ADD COLUMN retention_count bigint NOT NULL DEFAULT 0, ADD COLUMN salt bigint NOT NULL DEFAULT 0;"
+    "CREATE UNIQUE INDEX tenants_id ON carillon.tenants (id) WHERE NOT removed;"
+    "CREATE TABLE carillon.keys (kid text COLLATE \"C\" PRIMARY KEY, tenant bigint NOT NULL, digest bytea NOT NULL,"
+    " prefix text COLLATE \"C\" NOT NULL, scopes bigint NOT NULL, created_ms bigint NOT NULL);"
+    "CREATE INDEX keys_tenant ON carillon.keys (tenant);"
+    "CREATE TABLE carillon.tenants_before (n bigint PRIMARY KEY, name text COLLATE \"C\" NOT NULL,"
+    " events bigint NOT NULL, events_window_ms bigint NOT NULL, bytes_s bigint NOT NULL, connections bigint NOT NULL,"
+    " message_bytes bigint NOT NULL, buffer_events bigint NOT NULL, retention_ms bigint NOT NULL,"
+    " retention_count bigint NOT NULL);"
+    "CREATE TABLE carillon.keys_before (LIKE carillon.keys);"
+    "CREATE INDEX keys_before_tenant ON carillon.keys_before (tenant);",
 };
 
 static const char LOOK[] = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'carillon'),"

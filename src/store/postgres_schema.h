@@ -5,7 +5,7 @@
 
 struct car_pg;
 
-#define CAR_PG_VERSION 2 /* of the schema; it says the same of an SQLite database */
+#define CAR_PG_VERSION 3 /* of the schema; it says the same of an SQLite database */
 
 /* What is in the database. */
 enum car_pg_state {

@@ -137,42 +137,9 @@ int car_pg_session_ready(struct car_pg_session *session, const struct car_pg_sta
 
 /* Taking a transaction out again. */
 
-static const char UNDO_EVENTS[] =
-    "WITH back AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS t(n, newest)),"
-    " gone AS (DELETE FROM carillon.events e USING back WHERE e.tenant = back.n AND e.seq > back.newest"
-    " RETURNING e.tenant, e.type),"
-    " less AS (SELECT tenant, type, count(*) AS count FROM gone GROUP BY tenant, type)"
-    " UPDATE carillon.types t SET count = t.count - less.count FROM less"
-    " WHERE t.tenant = less.tenant AND t.type = less.type";
-static const char UNDO_KEYS[] =
-    "DELETE FROM carillon.idempotency i USING unnest($1::bigint[], $2::bigint[]) AS t(n, newest)"
-    " WHERE i.tenant = t.n AND i.first > t.newest";
-static const char UNDO_TENANTS[] = "UPDATE carillon.tenants SET newest = t.newest"
-                                   " FROM unnest($1::bigint[], $2::bigint[]) AS t(n, newest) WHERE tenants.n = t.n";
-static const char UNDO_NEW[] = "DELETE FROM carillon.tenants USING unnest($1::bigint[]) AS t(n)"
-                               " WHERE tenants.n = t.n AND tenants.newest = 0";
-static const char UNDO_MARK[] = "UPDATE carillon.log SET mark = $1";
-
 /* All of it or nothing: where that fails, the mark is as it was, and it is tried again. */
 static int undo(struct car_pg_session *session) {
-    struct car_pg *pg = &session->pg;
-    struct car_pg_args both = {0};
-    struct car_pg_args tenants = {0};
-    struct car_pg_args mark = {0};
-    car_pg_value(&both, CAR_PG_NUMBERS, car_buf_view(&session->undo_tenants));
-    car_pg_value(&both, CAR_PG_NUMBERS, car_buf_view(&session->undo_newest));
-    car_pg_value(&tenants, CAR_PG_NUMBERS, car_buf_view(&session->undo_tenants));
-    car_pg_number(&mark, (int64_t)session->mark);
-    const struct {
-        const char *sql;
-        const struct car_pg_args *args;
-    } steps[] = {{"BEGIN", NULL},      {UNDO_EVENTS, &both}, {UNDO_KEYS, &both}, {UNDO_TENANTS, &both},
-                 {UNDO_NEW, &tenants}, {UNDO_MARK, &mark},   {"COMMIT", NULL}};
-    int err = 0;
-    for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++) {
-        err = car_pg_send(pg, steps[i].sql, steps[i].args);
-    }
-    err = err ? err : car_pg_finish(pg, NULL);
+    int err = car_pg_undo_run(&session->undo, &session->pg, !session->keeps, session->mark);
     if (!err) {
         car_log_warn("store: a transaction whose end was not heard of was committed, and is taken out again");
     }
@@ -192,7 +159,7 @@ static int take_up(struct car_pg_session *session) {
                               " restored. A restart takes it as it is");
     }
     if (!err && mark != session->mark) {
-        if (!session->keeps) {
+        if (!session->keeps || session->undo.changes) {
             err = undo(session);
         } else {
             session->mark = mark;
@@ -276,6 +243,5 @@ void car_pg_session_tried(struct car_pg_session *session, int err) {
 
 void car_pg_session_close(struct car_pg_session *session) {
     car_pg_close(&session->pg);
-    car_buf_free(&session->undo_tenants);
-    car_buf_free(&session->undo_newest);
+    car_pg_undo_free(&session->undo);
 }

@@ -3,10 +3,10 @@
 
 #include <stdatomic.h>
 
-#include "carillon/base/buf.h"
 #include "carillon/feed/feed.h"
 
 #include "postgres_db.h"
+#include "postgres_undo.h"
 
 /*
  * The writer's connection, which comes back by itself. Whoever has it holds the database's lock (an advisory one, the
@@ -25,15 +25,15 @@
 struct car_pg_session {
     struct car_pg pg; /* its `why` also has what is wrong with the session */
     const char *uri;
-    bool
-        keeps; /* whether a transaction whose end was not heard of stays where it was committed; else it is taken out */
+    bool keeps; /* events of a transaction whose end was not heard of stay where it was committed; else they are taken
+                   out. Changes (account.h) always are */
     char epoch[CAR_EPOCH_LEN + 1];
 
     uint64_t mark;  /* of the last transaction that is known to be committed */
     uint64_t tried; /* of the last one that was begun, where it is `unsure` */
     uint64_t counter;
-    bool unsure;                              /* what became of it */
-    struct car_buf undo_tenants, undo_newest; /* arrays: which tenants it is about, and what they had before */
+    bool unsure;             /* what became of it */
+    struct car_pg_undo undo; /* of that one */
 
     bool connecting;
     int former;         /* the last connection's process on the server; 0 before the first */

@@ -8,9 +8,11 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 #include "carillon/store/postgres.h"
 
@@ -33,6 +35,8 @@
 
 #define PATIENCE_MS 5000u
 
+#define SEQ_ALL ((uint64_t)INT64_MAX - 1) /* up to the last one */
+
 /* A lock is waited for less long than PostgreSQL waits before it ends one of two that wait for each other: the log's
  * transactions are not to be that one. What is lost when the server crashes is forgotten once more. */
 static const char SETTINGS[] = "SET search_path = ''; SET jit = off; SET enable_seqscan = off;"
@@ -40,16 +44,22 @@ static const char SETTINGS[] = "SET search_path = ''; SET jit = off; SET enable_
 
 #define LOCKED "55P03" /* by lock_timeout: errcodes-appendix */
 
+/* What a tenant's own terms say goes first: $3 and $4 are the server's. */
+#define KEPT  "CASE WHEN retention_count > 0 THEN retention_count ELSE $3 END"
+#define SINCE "CASE WHEN retention_ms > 0 THEN $6 - retention_ms ELSE $4 END"
+
 /* $1 behind which tenant, $2 the server's process that has the lock, $3 how many are kept, $4 since when, or 0, $5 not
- * 0: what was begun may not be done. */
+ * 0: what was begun may not be done, $6 now. */
 static const char LOOK[] =
-    "SELECT n, id, newest, forgotten FROM (SELECT n, id, newest, forgotten FROM carillon.tenants WHERE n > $1::bigint"
+    "SELECT n, id, newest, forgotten, removed, salt FROM (SELECT n, id, newest, forgotten, removed, salt, " KEPT
+    " AS kept, " SINCE " AS since FROM carillon.tenants WHERE n > $1::bigint"
     " ORDER BY n LIMIT " LOOK_TENANTS ") AS t WHERE EXISTS (" CAR_PG_LOCK_OF(
-        "$2") ") AND (newest - $3 > forgotten"
-              " OR ($4 > 0 AND (SELECT wall_ms FROM carillon.events WHERE tenant = t.n AND seq > t.forgotten"
-              " ORDER BY seq LIMIT 1) < $4)"
+        "$2") ") AND (removed OR newest - kept > forgotten"
+              " OR (since > 0 AND (SELECT wall_ms FROM carillon.events WHERE tenant = t.n AND seq > t.forgotten"
+              " ORDER BY seq LIMIT 1) < since)"
               " OR ($5 <> 0 AND EXISTS (SELECT FROM carillon.events WHERE tenant = t.n AND seq <= t.forgotten)))"
               " ORDER BY n LIMIT " TAKEN;
+enum { LOOK_N, LOOK_ID, LOOK_NEWEST, LOOK_FORGOTTEN, LOOK_REMOVED, LOOK_SALT };
 static const char LOOK_END[] = "SELECT max(n) FROM (SELECT n FROM carillon.tenants WHERE n > $1::bigint"
                                " ORDER BY n LIMIT " LOOK_TENANTS ") AS t";
 
@@ -74,10 +84,20 @@ static const char DROP[] =
     " AND at_ms BETWEEN (SELECT min(wall_ms) FROM gone) AND (SELECT max(wall_ms) FROM gone))"
     " SELECT max(seq) FROM gone";
 
+/* What is left of a removed tenant beside its events, as much as goes with one statement; and at last its row. */
+#define SOME_OF(table)                                                                                                 \
+    "(DELETE FROM carillon." table " WHERE ctid = ANY (ARRAY(SELECT ctid FROM carillon." table                         \
+    " WHERE tenant = $1 LIMIT 256)) RETURNING 1)"
+static const char REST[] = "WITH i AS " SOME_OF("idempotency") ", t AS " SOME_OF("types") ", k AS " SOME_OF(
+    "keys") ", b AS (DELETE FROM carillon.keys_before WHERE tenant = $1),"
+            " c AS (DELETE FROM carillon.tenants_before WHERE n = $1)"
+            " SELECT (SELECT count(*) FROM i) + (SELECT count(*) FROM t) + (SELECT count(*) FROM k)";
+static const char ROW[] = "DELETE FROM carillon.tenants WHERE n = $1 AND removed";
+
 /* A tenant that has something to be forgotten. */
 struct taken {
     int64_t n;
-    struct car_tenant *tenant;
+    struct car_tenant *tenant;  /* NULL: it was removed, and all of it is to go */
     uint64_t newest, forgotten; /* as the database has them */
     uint64_t next;              /* rows before it are gone */
     bool moved;                 /* `forgotten` is where it is to be: the rows go */
@@ -120,13 +140,34 @@ static int ready(struct car_pg_upkeep *upkeep) {
 }
 
 /* Events from before are too old; 0 where none are. */
-static int64_t since_ms(const struct car_pg_upkeep *upkeep) {
-    int64_t since = car_clock_wall_ms() - (int64_t)upkeep->retain_ms;
-    return upkeep->retain_ms && since > 0 ? since : 0;
+static int64_t since_ms(uint64_t retain_ms) {
+    int64_t now = car_clock_wall_ms();
+    return retain_ms && retain_ms < (uint64_t)now ? now - (int64_t)retain_ms : 0;
 }
 
 static int backend(struct car_pg_upkeep *upkeep) {
     return atomic_load_explicit(&upkeep->session->backend, memory_order_relaxed);
+}
+
+/* Takes up the tenant of a row. false where there is nothing to be done for it, or not yet. */
+static bool take(struct car_pg_upkeep *upkeep, struct taken *t, const PGresult *rows, int row) {
+    bool removed = car_pg_column_bool(rows, row, LOOK_REMOVED);
+    *t = (struct taken){.n = car_pg_column_number(rows, row, LOOK_N),
+                        .newest = (uint64_t)car_pg_column_number(rows, row, LOOK_NEWEST),
+                        .forgotten = (uint64_t)car_pg_column_number(rows, row, LOOK_FORGOTTEN)};
+    struct car_tenant *found =
+        car_registry_find(upkeep->feed->registry, upkeep->worker->reader, car_pg_column(rows, row, LOOK_ID));
+    bool same = found && car_tenant_salt(found) == car_pg_column_number(rows, row, LOOK_SALT);
+    if (removed) {
+        t->forgotten = SEQ_ALL;
+        t->moved = true;
+    } else {
+        t->tenant = same ? found : NULL;
+    }
+    t->next = removed || upkeep->left_over ? 1 : t->forgotten + 1;
+    /* Where the registry still has one that is removed here, the log has not heard that this was committed, and will
+     * perhaps take it back. */
+    return removed != same;
 }
 
 /* Takes up the next tenants that have something to be forgotten. */
@@ -138,8 +179,9 @@ static int look(struct car_pg_upkeep *upkeep) {
     car_pg_number(&args, upkeep->behind);
     car_pg_number(&args, backend(upkeep));
     car_pg_number(&args, (int64_t)keep);
-    car_pg_number(&args, since_ms(upkeep));
+    car_pg_number(&args, since_ms(upkeep->retain_ms));
     car_pg_number(&args, upkeep->left_over);
+    car_pg_number(&args, car_clock_wall_ms());
     car_pg_number(&end, upkeep->behind);
     upkeep->count = upkeep->at = 0;
     int err = car_pg_send(&upkeep->pg, LOOK, &args);
@@ -148,12 +190,7 @@ static int look(struct car_pg_upkeep *upkeep) {
     int rows = err ? 0 : PQntuples(results[0]);
     for (int i = 0; i < rows && i < TAKEN_MAX; i++) {
         struct taken *t = &upkeep->taken[upkeep->count];
-        *t = (struct taken){.n = car_pg_column_number(results[0], i, 0),
-                            .newest = (uint64_t)car_pg_column_number(results[0], i, 2),
-                            .forgotten = (uint64_t)car_pg_column_number(results[0], i, 3)};
-        t->next = upkeep->left_over ? 1 : t->forgotten + 1;
-        t->tenant = car_registry_find(upkeep->feed->registry, upkeep->worker->reader, car_pg_column(results[0], i, 1));
-        upkeep->count += t->tenant != NULL;
+        upkeep->count += take(upkeep, t, results[0], i);
         upkeep->behind = t->n;
     }
     if (!err && rows < TAKEN_MAX) {
@@ -168,11 +205,15 @@ static int look(struct car_pg_upkeep *upkeep) {
 /* Up to where the tenant's events are too many, or too old. */
 static int find_border(struct car_pg_upkeep *upkeep, struct taken *t, uint64_t *border) {
     struct car_pg_args args = {0};
-    int64_t since = since_ms(upkeep);
+    car_reader_enter(upkeep->worker->reader);
+    struct car_tenant_limits limits = car_tenant_terms(t->tenant)->limits;
+    car_reader_leave(upkeep->worker->reader);
+    uint64_t keep = limits.retention_count ? limits.retention_count : upkeep->retain_count;
+    int64_t since = since_ms(limits.retention_ms ? limits.retention_ms : upkeep->retain_ms);
     /* Neither what is refused, although it was committed and will be taken out again, nor what is not committed yet. */
     uint64_t newest = car_tenant_newest(t->tenant);
     newest = newest < t->newest ? newest : t->newest;
-    *border = upkeep->retain_count && newest > upkeep->retain_count ? newest - upkeep->retain_count : 0;
+    *border = keep && newest > keep ? newest - keep : 0;
     t->more = false;
     if (!since) {
         return 0;
@@ -219,8 +260,28 @@ static int move(struct car_pg_upkeep *upkeep, struct taken *t) {
     return 0;
 }
 
+/* The same of what a removed tenant has beside its events. */
+static int drop_rest(struct car_pg_upkeep *upkeep, const struct taken *t) {
+    struct car_pg_args args = {0};
+    car_pg_number(&args, t->n);
+    PGresult *result = car_pg_query(&upkeep->pg, REST, &args);
+    bool all = result && car_pg_column_number(result, 0, 0) == 0;
+    int err = result ? 0 : CAR_ESYS;
+    PQclear(result);
+    if (all) {
+        result = car_pg_query(&upkeep->pg, ROW, &args);
+        err = result ? 0 : CAR_ESYS;
+        PQclear(result);
+        upkeep->at += !err;
+    }
+    return err;
+}
+
 /* Deletes some rows. Once none is left the next tenant has its turn. */
 static int drop(struct car_pg_upkeep *upkeep, struct taken *t) {
+    if (!t->tenant && t->next > t->forgotten) {
+        return drop_rest(upkeep, t);
+    }
     uint64_t last = t->forgotten;
     if (t->next <= t->forgotten) {
         struct car_pg_args args = {0};
@@ -235,7 +296,7 @@ static int drop(struct car_pg_upkeep *upkeep, struct taken *t) {
         PQclear(result);
     }
     t->next = last + 1;
-    if (last >= t->forgotten) {
+    if (last >= t->forgotten && t->tenant) {
         t->moved = false;
         upkeep->at += !t->more;
     }

@@ -10,7 +10,10 @@ struct car_reclaim;
 /*
  * Forgetting what is too old or too much, on a thread of its own ("upkeep") with a connection of its own: first the
  * tenant's place moves, and nobody finds the events any more; then their rows go, a few in each statement, so that
- * nobody waits long. Only while `session` has the database's lock.
+ * nobody waits long. Only while `session` has the database's lock. A tenant's own terms go before what the server has.
+ *
+ * What a removed tenant had goes in the same way, over restarts too, and at last its row. What PostgreSQL itself has of
+ * rows that are gone is there until it vacuums the tables, and in its WAL.
  */
 
 /* Starts the thread. The feed and the session, whose URI it uses, are borrowed until it is closed. NULL where there is

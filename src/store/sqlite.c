@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carillon/base/err.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/registry.h"
@@ -12,6 +13,7 @@
 
 #include "group.h"
 #include "numbered.h"
+#include "sqlite_accounts.h"
 #include "sqlite_db.h"
 #include "sqlite_keys.h"
 #include "sqlite_reader.h"
@@ -24,17 +26,21 @@
 
 enum statement { BEGIN, TENANT, INSERT, TYPE, LOOK, PROBE, COMMIT, ROLLBACK, STATEMENTS };
 
-static const char PUT_TENANT[] = "INSERT INTO tenants (n, id, created_ms, newest, sum) VALUES (?1, ?2, ?3, ?4, ?5)"
-                                 " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
+static const char PUT_TENANT[] =
+    "INSERT INTO tenants (n, id, created_ms, newest, sum, salt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+    " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
 static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum)"
                                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 static const char ADD_TYPE[] = "INSERT INTO types (tenant, type, count) VALUES (?1, ?2, ?3)"
                                " ON CONFLICT (tenant, type) DO UPDATE SET count = count + excluded.count";
 
+static const char GET_TENANTS[] =
+    "SELECT n, id, newest, forgotten, created_ms, sum, salt, " CAR_SQLITE_TERMS " FROM tenants WHERE removed = 0";
+
 /* Goes where a tenant's next event would. */
 static const char LOOK_AT[] = "SELECT max(e.seq) FROM tenants t LEFT JOIN events e ON e.tenant = t.n AND e.seq >= ?2"
-                              " WHERE t.id = ?1";
+                              " WHERE t.id = ?1 AND t.removed = 0";
 
 /* What changes nothing, and is written all the same: a row that is updated to what it was is not. */
 static const char SET_VERSION[] = "PRAGMA user_version = " CAR_SQLITE_VERSION_TEXT;
@@ -60,6 +66,7 @@ struct sqlite {
     int64_t n; /* the number of the tenant that is being inserted */
     sqlite3_stmt *statements[STATEMENTS];
     struct car_sqlite_keys keys;
+    struct car_sqlite_accounts accounts;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
     unsigned tally_count;
     char id[CAR_TENANT_ID_MAX]; /* of the last tenant that was written for: what failed, where anything did */
@@ -136,6 +143,7 @@ static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64
     (void)sqlite3_bind_int64(statement, 3, car_tenant_created_ms(tenant));
     (void)sqlite3_bind_int64(statement, 4, (sqlite3_int64)newest);
     (void)sqlite3_bind_int64(statement, 5, car_sqlite_name_sum(id));
+    (void)sqlite3_bind_int64(statement, 6, car_tenant_salt(tenant));
     (void)sqlite3_bind_int64(sqlite->statements[INSERT], 1, sqlite->n);
     (void)sqlite3_bind_int64(sqlite->statements[TYPE], 1, sqlite->n);
     return run(sqlite, TENANT, "a tenant is not stored");
@@ -167,6 +175,16 @@ static int remember(struct car_rows *rows, const struct car_rows_key *keys, size
 
 static int expire(struct car_rows *rows, int64_t since_ms, size_t max) {
     return car_sqlite_keys_expire(&of_rows(rows)->keys, since_ms, max);
+}
+
+static int change(struct car_rows *rows, const struct car_log_change *change) {
+    struct sqlite *sqlite = of_rows(rows);
+    int64_t n = 0;
+    int err = car_sqlite_accounts_change(&sqlite->accounts, &sqlite->numbered, change, &n);
+    if (!err && (change->kind == CAR_LOG_TENANT_PUT || change->kind == CAR_LOG_TENANT_REMOVE)) {
+        car_upkeep_changed(sqlite->upkeep, n);
+    }
+    return err;
 }
 
 static int probe(struct car_rows *rows) {
@@ -222,6 +240,7 @@ static void sqlite_free(struct car_rows *rows) {
     }
     car_numbered_free(&sqlite->numbered);
     car_sqlite_keys_close(&sqlite->keys);
+    car_sqlite_accounts_close(&sqlite->accounts);
     if (sqlite->upkeep) {
         car_upkeep_close(&sqlite->upkeep);
     }
@@ -235,6 +254,7 @@ static const struct car_rows_ops OPS = {.begin = begin,
                                         .recall = recall,
                                         .remember = remember,
                                         .expire = expire,
+                                        .change = change,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,
@@ -263,7 +283,14 @@ static int restore_tenant(struct restoring *r) {
     if (!err) {
         err = car_numbered_put(&r->sqlite->numbered, tenant, sqlite3_column_int64(r->tenants, 0));
         car_tenant_restore(tenant, (uint64_t)sqlite3_column_int64(r->tenants, 2),
-                           (uint64_t)sqlite3_column_int64(r->tenants, 3), sqlite3_column_int64(r->tenants, 4));
+                           (uint64_t)sqlite3_column_int64(r->tenants, 3), sqlite3_column_int64(r->tenants, 4),
+                           sqlite3_column_int64(r->tenants, 6));
+    }
+    if (!err) {
+        err = car_sqlite_accounts_terms(r->tenants, 7, tenant, r->reader);
+        if (err == CAR_EINVAL) {
+            r->what = "is damaged: what a tenant may is not what was stored";
+        }
     }
     return err;
 }
@@ -287,17 +314,39 @@ static int restore_log(struct restoring *r) {
     return err;
 }
 
+/* What is left of removed ones has its numbers yet, and its rows go by themselves. */
+static int reserve_numbers(struct restoring *r) {
+    sqlite3_stmt *statement;
+    int err = car_sqlite_prepare(&r->sqlite->db, &statement, "SELECT max(n) FROM tenants");
+    if (!err && sqlite3_step(statement) == SQLITE_ROW) {
+        car_numbered_reserve(&r->sqlite->numbered, sqlite3_column_int64(statement, 0));
+    } else if (!err) {
+        err = car_sqlite_failed(&r->sqlite->db, "the log cannot be read");
+    }
+    (void)sqlite3_finalize(statement);
+    return err;
+}
+
+static int restore_keys(struct restoring *r) {
+    int err = car_sqlite_accounts_keys(&r->sqlite->db, r->feed);
+    if (err == CAR_EINVAL) {
+        r->what = "is damaged: a key is not what was stored";
+    }
+    return err;
+}
+
 static int restore(struct restoring *r) {
     struct car_sqlite_db *db = &r->sqlite->db;
     int err = restore_log(r);
-    err = err ? err
-              : car_sqlite_prepare(db, &r->tenants, "SELECT n, id, newest, forgotten, created_ms, sum FROM tenants");
+    err = err ? err : car_sqlite_prepare(db, &r->tenants, GET_TENANTS);
     int status = SQLITE_OK;
     while (!err && (status = sqlite3_step(r->tenants)) == SQLITE_ROW) {
         err = restore_tenant(r);
     }
     (void)sqlite3_finalize(r->tenants);
-    return err || status == SQLITE_DONE ? err : car_sqlite_failed(&r->sqlite->db, "the log cannot be read");
+    err = err || status == SQLITE_DONE ? err : car_sqlite_failed(&r->sqlite->db, "the log cannot be read");
+    err = err ? err : reserve_numbers(r);
+    return err ? err : restore_keys(r);
 }
 
 /* NULL where there is no memory, or no thread. */
@@ -333,6 +382,7 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);
     }
     err = err ? err : car_sqlite_keys_open(&sqlite->keys, &sqlite->db);
+    err = err ? err : car_sqlite_accounts_open(&sqlite->accounts, &sqlite->db);
     sqlite->upkeep = err ? NULL : car_upkeep_open(feed, reclaim, &sqlite->db, config);
     if (!err && !sqlite->upkeep) {
         err = CAR_ESYS;

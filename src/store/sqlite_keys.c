@@ -17,11 +17,12 @@ static_assert(STATEMENTS == CAR_SQLITE_KEY_STATEMENTS, "one place for each");
 
 static const char FIND_KEY[] = "SELECT t.n, i.body, i.first, i.count FROM tenants AS t"
                                " JOIN idempotency AS i ON i.tenant = t.n"
-                               " WHERE t.id = ?1 AND i.key = ?2 AND i.at_ms > ?3";
+                               " WHERE t.id = ?1 AND t.removed = 0 AND i.key = ?2 AND i.at_ms > ?3";
 static const char GET_EVENTS[] = "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3"
                                  " ORDER BY seq";
 static const char PUT_KEY[] = "INSERT INTO idempotency (tenant, key, body, first, count, at_ms)"
-                              " VALUES ((SELECT n FROM tenants WHERE id = ?1), ?2, ?3, ?4, ?5, ?6)"
+                              " VALUES ((SELECT n FROM tenants WHERE id = ?1 AND removed = 0),"
+                              " ?2, ?3, ?4, ?5, ?6)"
                               " ON CONFLICT (tenant, key) DO UPDATE SET body = excluded.body, first = excluded.first,"
                               " count = excluded.count, at_ms = excluded.at_ms";
 /* Up to a moment, and not row by row: that has an index. */

@@ -6,6 +6,7 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/filter.h"
 #include "carillon/feed/tenant.h"
@@ -23,6 +24,7 @@
 
 enum statement { BEGIN, END, TENANT, UP, DOWN, ONE, TYPES, STATEMENTS };
 
+static const char PLACE[] = "SELECT n, newest, forgotten FROM tenants WHERE id = ?1 AND removed = 0";
 static const char ROWS_UP[] = "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3"
                               " ORDER BY seq";
 static const char ROWS_DOWN[] = "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3"
@@ -32,9 +34,8 @@ static const char COUNTS[] = "SELECT type, count FROM types WHERE tenant = ?1 AN
                              " ORDER BY count DESC, type LIMIT ?2";
 
 static const char *const SQL[STATEMENTS] = {
-    [BEGIN] = "BEGIN", [END] = "COMMIT",   [TENANT] = "SELECT n, newest, forgotten FROM tenants WHERE id = ?1",
-    [UP] = ROWS_UP,    [DOWN] = ROWS_DOWN, [ONE] = ROW,
-    [TYPES] = COUNTS,
+    [BEGIN] = "BEGIN",  [END] = "COMMIT", [TENANT] = PLACE, [UP] = ROWS_UP,
+    [DOWN] = ROWS_DOWN, [ONE] = ROW,      [TYPES] = COUNTS,
 };
 
 struct reader {
@@ -65,6 +66,11 @@ static int find_place(struct reader *reader, const struct car_tenant *tenant, st
     if (status == SQLITE_ROW) {
         *place = (struct car_place){sqlite3_column_int64(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
                                     (uint64_t)sqlite3_column_int64(statement, 2)};
+    }
+    if (car_tenant_is_removed(tenant)) {
+        /* Looked at after the row was read: that may be another tenant's, of the same id. All of this one is forgotten.
+         */
+        *place = (struct car_place){-1, car_tenant_newest(tenant), car_tenant_newest(tenant)};
     }
     int err = status == SQLITE_ROW || status == SQLITE_DONE ? 0 : failed(reader, "a tenant is not read");
     (void)sqlite3_reset(statement);

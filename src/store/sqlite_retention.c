@@ -25,8 +25,25 @@
 
 #define REST_US 5000000u
 
-enum statement { SAVE, RELEASE, UNDO, FORGET, TYPES, DELETE, UNCOUNT, KEYS, STATEMENTS };
+enum statement {
+    SAVE,
+    RELEASE,
+    UNDO,
+    FORGET,
+    TYPES,
+    DELETE,
+    UNCOUNT,
+    KEYS,
+    NO_KEYS,
+    NO_TYPES,
+    NO_ACCESS,
+    NO_TENANT,
+    STATEMENTS
+};
 _Static_assert((int)STATEMENTS == (int)CAR_RETENTION_STATEMENTS, "as many as there is room for");
+
+static const char DELETE_KEYS[] = "DELETE FROM idempotency WHERE tenant = ?1 AND key IN"
+                                  " (SELECT key FROM idempotency WHERE tenant = ?1 LIMIT ?2)";
 
 static const char *const SQL[STATEMENTS] = {
     [SAVE] = "SAVEPOINT retention",
@@ -37,13 +54,35 @@ static const char *const SQL[STATEMENTS] = {
     [DELETE] = "DELETE FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3",
     [UNCOUNT] = "UPDATE types SET count = count - ?3 WHERE tenant = ?1 AND type = ?2",
     [KEYS] = "DELETE FROM idempotency WHERE tenant = ?1 AND first < ?2 AND first + count <= ?2",
+    [NO_KEYS] = DELETE_KEYS,
+    [NO_TYPES] = "DELETE FROM types WHERE tenant = ?1 AND type IN (SELECT type FROM types WHERE tenant = ?1 LIMIT ?2)",
+    [NO_ACCESS] = "DELETE FROM keys WHERE kid IN (SELECT kid FROM keys WHERE tenant = ?1 LIMIT ?2)",
+    [NO_TENANT] = "DELETE FROM tenants WHERE n = ?1 AND removed <> 0",
 };
+
+/* Whether what is deleted is overwritten. A pragma takes effect when it is prepared. */
+static bool overwrites(struct car_sqlite_db *db) {
+    sqlite3_stmt *statement = NULL;
+    bool on = sqlite3_prepare_v2(db->handle, "PRAGMA secure_delete", -1, &statement, NULL) == SQLITE_OK &&
+              sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) == 1;
+    (void)sqlite3_finalize(statement);
+    return on;
+}
+
+/* For removed tenants; where a tenant only forgets, its pages are used again soon. */
+static void overwrite(struct car_retention *retention, bool on) {
+    if (!retention->overwrites) {
+        (void)sqlite3_exec(retention->db->handle, on ? "PRAGMA secure_delete = 1" : "PRAGMA secure_delete = 0", NULL,
+                           NULL, NULL);
+    }
+}
 
 int car_retention_open(struct car_retention *retention, struct car_sqlite_db *db) {
     int err = 0;
     *retention = (struct car_retention){.db = db};
     retention->tail = &retention->head;
     retention->chunk = 1;
+    retention->overwrites = overwrites(db);
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(db, &retention->statements[i], SQL[i]);
     }
@@ -60,7 +99,8 @@ void car_retention_close(struct car_retention *retention) {
 /* The list of those with something to do. */
 
 static bool has_work(struct car_retiring *r) {
-    return atomic_load(&r->forget) > r->forgotten || (r->first <= atomic_load(&r->free_to) && r->first <= r->forgotten);
+    return atomic_load(&r->forget) > r->forgotten ||
+           (r->first <= atomic_load(&r->free_to) && r->first <= r->forgotten) || (atomic_load(&r->erase) && !r->erased);
 }
 
 static void push(struct car_retention *retention, struct car_retiring *r) {
@@ -212,6 +252,53 @@ static int trim(struct car_retention *retention, struct car_retiring *r, uint64_
     return err;
 }
 
+/* What is left of a removed tenant when its events are gone, and at last its row. */
+static int erase(struct car_retention *retention, struct car_retiring *r, uint64_t *left) {
+    if (!atomic_load(&r->erase) || r->new_erased || r->new_first <= r->new_forgotten) {
+        return 0;
+    }
+    for (enum statement which = NO_KEYS; which <= NO_ACCESS; which++) {
+        if (*left == 0) {
+            return 0; /* the rest with the next transaction */
+        }
+        (void)sqlite3_bind_int64(retention->statements[which], 1, r->n);
+        (void)sqlite3_bind_int64(retention->statements[which], 2, (sqlite3_int64)*left);
+        int err = run(retention, which);
+        if (err) {
+            return err;
+        }
+        *left -= (uint64_t)sqlite3_changes(retention->db->handle);
+    }
+    if (*left == 0) {
+        return 0;
+    }
+    (void)sqlite3_bind_int64(retention->statements[NO_TENANT], 1, r->n);
+    r->new_erased = true;
+    return run(retention, NO_TENANT);
+}
+
+/* Of removed tenants; or of the others. */
+static int delete_some(struct car_retention *retention, bool removed, uint64_t *left, uint64_t deadline_us) {
+    int err = 0;
+    for (unsigned i = 0; i < retention->touched_count && !err; i++) {
+        struct car_retiring *r = retention->touched[i];
+        if (atomic_load(&r->removed) == removed) {
+            err = trim(retention, r, left, deadline_us);
+            err = err ? err : erase(retention, r, left);
+        }
+    }
+    return err;
+}
+
+static bool any_removed(const struct car_retention *retention) {
+    for (unsigned i = 0; i < retention->touched_count; i++) {
+        if (atomic_load(&retention->touched[i]->removed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int step(struct car_retention *retention, uint64_t inserted) {
     uint64_t deadline = car_clock_mono_us() + STEP_US + inserted * US_FOR_ONE;
     uint64_t left = ROWS_MAX + inserted * ROWS_FOR_ONE;
@@ -219,8 +306,11 @@ static int step(struct car_retention *retention, uint64_t inserted) {
     for (unsigned i = 0; i < retention->touched_count && !err; i++) {
         err = forget(retention, retention->touched[i]);
     }
-    for (unsigned i = 0; i < retention->touched_count && !err; i++) {
-        err = trim(retention, retention->touched[i], &left, deadline);
+    err = err ? err : delete_some(retention, false, &left, deadline);
+    if (!err && any_removed(retention)) {
+        overwrite(retention, true);
+        err = delete_some(retention, true, &left, deadline);
+        overwrite(retention, false);
     }
     return err ? err : run(retention, RELEASE);
 }
@@ -230,6 +320,7 @@ static void start_over(struct car_retention *retention) {
         struct car_retiring *r = retention->touched[i];
         r->new_forgotten = r->forgotten;
         r->new_first = r->first;
+        r->new_erased = r->erased;
     }
     retention->tally_count = 0;
 }
@@ -260,6 +351,7 @@ void car_retention_settle(struct car_retention *retention, bool committed) {
     for (unsigned i = 0; i < retention->touched_count; i++) {
         struct car_retiring *r = retention->touched[i];
         r->first = r->new_first;
+        r->erased = r->new_erased;
         if (r->new_forgotten > r->forgotten) {
             r->forgotten = r->new_forgotten;
             car_tenant_forget(r->tenant, r->forgotten);

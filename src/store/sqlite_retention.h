@@ -31,16 +31,20 @@ struct car_retiring {
     /* written by the upkeep's thread, never backwards */
     atomic_uint_fast64_t forget;  /* nobody is to find the events up to this seq */
     atomic_uint_fast64_t free_to; /* and the rows up to this one may go */
+    atomic_bool removed;          /* no byte of it is to be left in the pages that it had */
+    atomic_bool erase;            /* once these rows are gone, all else that there is of the tenant goes, too */
 
     atomic_bool listed; /* the log's thread has it, or will; whoever turns it on sees to that */
 
     /* the log's thread */
     struct car_retiring *next;
     uint64_t forgotten, first;         /* as the database has them: first is the first row that is there */
+    bool erased;                       /* nothing is left of it */
     uint64_t new_forgotten, new_first; /* in the transaction that is open */
+    bool new_erased;
 };
 
-enum { CAR_RETENTION_STATEMENTS = 8, CAR_RETENTION_AT_ONCE = 64, CAR_RETENTION_TALLIES = 16 };
+enum { CAR_RETENTION_STATEMENTS = 12, CAR_RETENTION_AT_ONCE = 64, CAR_RETENTION_TALLIES = 16 };
 
 struct car_retention {
     /* never change once it is open */
@@ -59,6 +63,7 @@ struct car_retention {
     unsigned tally_count;
     unsigned chunk;            /* how many rows one statement deletes */
     uint64_t resting_until_us; /* after a failure */
+    bool overwrites;           /* this SQLite overwrites whatever is deleted */
 };
 
 /* 0, or CAR_ESYS: db->why says what is wrong. */

@@ -35,6 +35,28 @@ static const char *const STEPS[CAR_SQLITE_VERSION] = {
     " PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX idempotency_at ON idempotency (at_ms);"
     "CREATE INDEX idempotency_first ON idempotency (tenant, first);",
+
+    /* 3. A tenant that is `removed` is gone for everybody, its row until all that it had is deleted; so an id is unique
+     * among the others. What it is called, and its limits, 0 being the default; `salt` goes into its events' ids;
+     * `terms_sum` says what they are (sqlite_accounts.c), as does the `sum` of a key. Rows of `keys` have digests
+     * (SHA-256) only. */
+    "CREATE TABLE tenants_3 (n INTEGER PRIMARY KEY, id TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " newest INTEGER NOT NULL, forgotten INTEGER NOT NULL DEFAULT 0, sum INTEGER NOT NULL DEFAULT -1,"
+    " removed INTEGER NOT NULL DEFAULT 0, name TEXT NOT NULL DEFAULT '', events INTEGER NOT NULL DEFAULT 0,"
+    " events_window_ms INTEGER NOT NULL DEFAULT 0, bytes_s INTEGER NOT NULL DEFAULT 0,"
+    " connections INTEGER NOT NULL DEFAULT 0, message_bytes INTEGER NOT NULL DEFAULT 0,"
+    " buffer_events INTEGER NOT NULL DEFAULT 0, retention_ms INTEGER NOT NULL DEFAULT 0,"
+    " retention_count INTEGER NOT NULL DEFAULT 0, salt INTEGER NOT NULL DEFAULT 0, terms_sum INTEGER NOT NULL DEFAULT "
+    "-1) STRICT;"
+    "INSERT INTO tenants_3 (n, id, created_ms, newest, forgotten, sum)"
+    " SELECT n, id, created_ms, newest, forgotten, sum FROM tenants;"
+    "DROP TABLE tenants;"
+    "ALTER TABLE tenants_3 RENAME TO tenants;"
+    "CREATE UNIQUE INDEX tenants_id ON tenants (id) WHERE removed = 0;"
+    "CREATE TABLE keys (kid TEXT PRIMARY KEY, tenant INTEGER NOT NULL REFERENCES tenants, digest BLOB NOT NULL,"
+    " prefix TEXT NOT NULL, scopes INTEGER NOT NULL, created_ms INTEGER NOT NULL, sum INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE INDEX keys_tenant ON keys (tenant);",
 };
 
 static int run(sqlite3 *handle, const char *sql) {

@@ -5,7 +5,7 @@
 
 /* What stands in a database's header (sqlite.org/fileformat2.html, section 1.3), to tell ours from all others. */
 #define CAR_SQLITE_APPLICATION 0x436c6e31 /* "Cln1" */
-#define CAR_SQLITE_VERSION     2          /* of the schema */
+#define CAR_SQLITE_VERSION     3          /* of the schema */
 
 #define CAR_SQLITE_VERSION_TEXT CAR_SQLITE_TEXT_OF(CAR_SQLITE_VERSION)
 #define CAR_SQLITE_TEXT_OF(x)   CAR_SQLITE_STRINGIFY(x)

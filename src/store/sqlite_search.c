@@ -15,7 +15,7 @@
 /* Of what is in the file. Another one, or another C library, whose letters may be others, makes it anew. */
 #define FORMAT 1
 
-enum statement { BEGIN, COMMIT, ROLLBACK, PLACE, MOVE, ADD, REMOVE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ROLLBACK, PLACE, MOVE, ADD, REMOVE, FORGET, STATEMENTS };
 
 static const char PUT_PLACE[] =
     "INSERT INTO places (n, low, high, id) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (n) DO UPDATE"
@@ -29,6 +29,7 @@ static const char *const SQL[STATEMENTS] = {
     [MOVE] = PUT_PLACE,
     [ADD] = "INSERT INTO search (rowid, words) VALUES (?1, ?2)",
     [REMOVE] = "INSERT INTO search (search, rowid, words) VALUES ('delete', ?1, ?2)",
+    [FORGET] = "DELETE FROM places WHERE n = ?1",
 };
 
 /* Its commits are not synced: a power cut may take the last of them away, and leaves it whole. */
@@ -267,6 +268,11 @@ int car_search_move(struct car_search *search, int64_t n, const struct car_index
     (void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)indexed->high);
     (void)sqlite3_bind_blob(statement, 4, id ? id->bytes : NULL, id ? (int)sizeof id->bytes : 0, SQLITE_STATIC);
     return run(search, MOVE);
+}
+
+int car_search_forget(struct car_search *search, int64_t n) {
+    (void)sqlite3_bind_int64(search->statements[FORGET], 1, n);
+    return run(search, FORGET);
 }
 
 /* The terms of an event, with a space behind each. */

@@ -55,7 +55,7 @@ void car_search_head(struct car_buf *out, int64_t n, uint64_t seq, char kind);
 struct car_search {
     struct car_search_file *file;
     struct car_sqlite_db db;
-    sqlite3_stmt *statements[7];
+    sqlite3_stmt *statements[8];
     struct car_buf words, terms;
 };
 
@@ -81,5 +81,8 @@ int car_search_remove(struct car_search *search, int64_t n, const struct car_eve
 
 /* `id` is that of the event at `high`; NULL where that has not changed. */
 int car_search_move(struct car_search *search, int64_t n, const struct car_indexed *indexed, const struct car_uuid *id);
+
+/* Nothing of the tenant is in it any more: its number may be another's. Within begin and commit. */
+int car_search_forget(struct car_search *search, int64_t n);
 
 #endif

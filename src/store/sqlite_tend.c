@@ -29,7 +29,7 @@ static const char ROWS[] =
     "SELECT " CAR_SQLITE_ROW " FROM events WHERE tenant = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq";
 
 static const char *const SQL[STATEMENTS] = {
-    [TENANT] = "SELECT id, newest, forgotten FROM tenants WHERE n = ?1",
+    [TENANT] = "SELECT id, newest, forgotten, removed, retention_ms, retention_count FROM tenants WHERE n = ?1",
     [TENANTS] = "SELECT n FROM tenants WHERE n > ?1 ORDER BY n LIMIT 256",
     [EVENTS] = ROWS,
     [TIMES] = "SELECT seq, wall_ms FROM events WHERE tenant = ?1 AND seq > ?2 ORDER BY seq LIMIT 1024",
@@ -42,9 +42,12 @@ struct car_tended {
     bool queued;
     bool known; /* what a former process has left was looked at */
     int64_t n;
+    bool removed; /* all of it is to go */
     struct car_tenant *tenant;
-    uint64_t newest, floor; /* the seqs up to floor are forgotten, or will be */
-    int64_t oldest_ms;      /* the time of the first event behind floor; 0: not looked at, or there is none */
+    struct car_tenant *ghost;         /* that is no tenant any more, and never was one of this process: ours; or NULL */
+    uint64_t newest, floor;           /* the seqs up to floor are forgotten, or will be */
+    uint64_t retain_ms, retain_count; /* its own, or what all have */
+    int64_t oldest_ms;                /* the time of the first event behind floor; 0: not looked at, or there is none */
     struct car_indexed indexed;
     struct car_retiring *retiring; /* NULL while nothing was to be forgotten */
     bool damaged;                  /* an event cannot be read, and none behind it is indexed */
@@ -87,6 +90,7 @@ void car_tending_close(struct car_tending *tending) {
     for (size_t i = 0; i < tending->room; i++) {
         if (tending->tended[i]) {
             free(tending->tended[i]->retiring);
+            car_tenant_free(&tending->tended[i]->ghost);
             free(tending->tended[i]);
         }
     }
@@ -168,11 +172,15 @@ static void look_at_more(struct car_tending *tending) {
     tending->looking = any;
 }
 
+/* Of that tenant, events from before are too old. */
+static int64_t border_ms(const struct car_tended *t) {
+    return car_clock_wall_ms() - (int64_t)t->retain_ms;
+}
+
 void car_tending_sweep(struct car_tending *tending) {
-    int64_t border = car_clock_wall_ms() - (int64_t)tending->retain_ms;
-    for (size_t i = 0; tending->retain_ms && i < SWEEP && i < tending->room; i++) {
+    for (size_t i = 0; i < SWEEP && i < tending->room; i++) {
         struct car_tended *t = tending->tended[tending->swept_to++ % tending->room];
-        if (t && t->oldest_ms && t->oldest_ms < border) {
+        if (t && t->oldest_ms && t->oldest_ms < border_ms(t)) {
             push(tending, t);
         }
     }
@@ -192,21 +200,45 @@ static int64_t number(struct car_tending *tending, enum statement which, int64_t
     return found;
 }
 
-/* The tenant as the database has it. false where it cannot be seen to. */
-static bool look(struct car_tending *tending, struct car_tended *t) {
+/* What the row says. `found`: whom the registry has by its id, where that is not known yet. */
+static bool read_row(struct car_tending *tending, struct car_tended *t, struct car_tenant **found) {
     sqlite3_stmt *statement = tending->statements[TENANT];
     (void)sqlite3_bind_int64(statement, 1, t->n);
-    bool found = sqlite3_step(statement) == SQLITE_ROW;
-    if (found) {
+    bool there = sqlite3_step(statement) == SQLITE_ROW;
+    if (there) {
+        struct car_span id = car_sqlite_column(statement, 0);
         uint64_t forgotten = (uint64_t)sqlite3_column_int64(statement, 2);
         t->newest = (uint64_t)sqlite3_column_int64(statement, 1);
+        t->removed = sqlite3_column_int64(statement, 3) != 0;
+        uint64_t ms = (uint64_t)sqlite3_column_int64(statement, 4);
+        uint64_t count = (uint64_t)sqlite3_column_int64(statement, 5);
+        t->retain_ms = ms ? ms : tending->retain_ms;
+        t->retain_count = count ? count : tending->retain_count;
         t->floor = t->floor > forgotten ? t->floor : forgotten;
-        if (!t->tenant) {
-            t->tenant = car_registry_find(tending->feed->registry, tending->reader, car_sqlite_column(statement, 0));
+        if (t->removed && !t->tenant && car_tenant_id_ok(id)) {
+            t->tenant = t->ghost = car_tenant_new(id);
+        } else if (!t->removed && !t->tenant) {
+            *found = car_registry_find(tending->feed->registry, tending->reader, id);
         }
     }
     (void)sqlite3_reset(statement);
-    return found && t->tenant;
+    return there;
+}
+
+/* The tenant as the database has it. false where it cannot be seen to. */
+static bool look(struct car_tending *tending, struct car_tended *t) {
+    struct car_tenant *found = NULL;
+    bool there = read_row(tending, t, &found);
+    if (there && found) {
+        /* Where another one of its id was found, this one's removal had been committed before. */
+        struct car_tenant *again = NULL;
+        there = read_row(tending, t, &again);
+        t->tenant = there && !t->removed ? found : t->tenant;
+    }
+    if (there && t->removed) {
+        t->floor = t->newest;
+    }
+    return there && t->tenant;
 }
 
 static void move_floor(struct car_tended *t, uint64_t floor) {
@@ -219,7 +251,7 @@ static void move_floor(struct car_tended *t, uint64_t floor) {
 /* How many events have become too old: all before the first that has not. Whether there may be more. */
 static bool age(struct car_tending *tending, struct car_tended *t) {
     sqlite3_stmt *statement = tending->statements[TIMES];
-    int64_t border = car_clock_wall_ms() - (int64_t)tending->retain_ms;
+    int64_t border = border_ms(t);
     uint64_t floor = t->floor;
     int64_t ms = t->oldest_ms;
     if (!ms && t->floor < t->newest) {
@@ -240,10 +272,11 @@ static bool age(struct car_tending *tending, struct car_tended *t) {
 
 /* What is to be forgotten. Whether there may be more. */
 static bool find_floor(struct car_tending *tending, struct car_tended *t) {
-    if (tending->retain_count && t->newest > tending->retain_count) {
-        move_floor(t, t->newest - tending->retain_count);
+    if (t->retain_count && t->newest > t->retain_count) {
+        move_floor(t, t->newest - t->retain_count);
     }
-    return tending->retain_ms && age(tending, t);
+    t->oldest_ms = t->retain_ms ? t->oldest_ms : 0; /* it may have been limited */
+    return t->retain_ms && age(tending, t);
 }
 
 /* Has the log's thread forget up to the floor, and delete what is said to be free. */
@@ -251,7 +284,7 @@ static void retire(struct car_tending *tending, struct car_tended *t, uint64_t f
     struct car_retiring *r = t->retiring;
     if (!r) {
         uint64_t first = (uint64_t)number(tending, FIRST, t->n, 0);
-        r = first > t->floor ? NULL : calloc(1, sizeof *r);
+        r = first > t->floor && !t->removed ? NULL : calloc(1, sizeof *r);
         if (!r) {
             return; /* nothing is left behind, or there is no memory: with the next event */
         }
@@ -262,10 +295,15 @@ static void retire(struct car_tending *tending, struct car_tended *t, uint64_t f
         r->forgotten = car_tenant_forgotten(t->tenant);
         t->retiring = r;
     }
-    if (atomic_load(&r->forget) < t->floor || atomic_load(&r->free_to) < free_to) {
+    bool erase = t->removed && free_to == t->floor && !atomic_load(&r->erase);
+    if (erase || atomic_load(&r->forget) < t->floor || atomic_load(&r->free_to) < free_to) {
+        atomic_store(&r->removed, t->removed);
         atomic_store(&r->forget, t->floor);
         if (free_to > atomic_load(&r->free_to)) {
             atomic_store(&r->free_to, free_to);
+        }
+        if (erase) {
+            atomic_store(&r->erase, true); /* last: what is to go before is known then */
         }
         car_retention_ask(r);
     }
@@ -332,7 +370,7 @@ static int remove_old(struct car_tending *tending, struct car_tended *t) {
 static uint64_t next_new(const struct car_tending *tending, const struct car_tended *t) {
     uint64_t first = is_empty(&t->indexed) ? t->floor + 1 : t->indexed.high + 1;
     bool wanted = tending->searching && !t->damaged && car_search_has_room(t->n, first) &&
-                  (tending->retain_count == 0 || tending->retain_count > SEARCH_MIN);
+                  (t->retain_count == 0 || t->retain_count > SEARCH_MIN);
     return wanted && first <= t->newest ? first : 0;
 }
 
@@ -366,10 +404,13 @@ static int tend(struct car_tending *tending, struct car_tended *t, bool *more) {
         err = car_search_place(&tending->search, t->n, &t->indexed);
     }
     t->known = true;
-    *more = find_floor(tending, t);
+    *more = !t->removed && find_floor(tending, t);
     if (!err && tending->searching) {
         err = index_tenant(tending, t);
         *more = *more || !is_clean(t) || next_new(tending, t);
+    }
+    if (!err && tending->searching && t->removed && is_clean(t)) {
+        err = car_search_forget(&tending->search, t->n);
     }
     return err;
 }
@@ -378,7 +419,7 @@ static int tend(struct car_tending *tending, struct car_tended *t, bool *more) {
 static void retire_all(struct car_tending *tending, struct car_tended *const *done, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         struct car_tended *t = done[i];
-        if (t->tenant && t->floor) {
+        if (t->tenant && (t->floor || t->removed)) {
             retire(tending, t, !tending->searching || is_clean(t) ? t->floor : t->indexed.low - 1);
         }
     }

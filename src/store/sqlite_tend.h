@@ -18,6 +18,13 @@ struct car_tended;
  * what is too old or too much is forgotten: taken out of the index, and then deleted by the log's thread
  * (sqlite_retention.h). All on the upkeep's thread.
  *
+ * A tenant that was removed has all of its events forgotten, and nothing of the others' is touched: its words are taken
+ * out of the index, its rows are deleted and what they were is overwritten, and when nothing is left its own row goes,
+ * and so its number may be given anew after the next start. What is left for a while: in the index's file, words
+ * (under that number, with marks that they are gone) until FTS5 merges the segments that have them; in the WAL, pages
+ * as they were, until it begins anew; in pages that were free before, what --retention had deleted, where this SQLite
+ * does not overwrite that by itself (SQLITE_SECURE_DELETE).
+ *
  * A tenant gets in line where it is said to have changed, and stands there for as long as there is something to do.
  */
 struct car_tending {
@@ -27,7 +34,7 @@ struct car_tending {
     struct car_sqlite_db *db; /* a connection for it */
     struct car_retention *retention;
     struct car_search_file *search_file;
-    uint64_t retain_ms, retain_count; /* 0: for ever, all */
+    uint64_t retain_ms, retain_count; /* 0: for ever, all; a tenant's own terms go first */
 
     /* its own */
     sqlite3_stmt *statements[6];

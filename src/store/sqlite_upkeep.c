@@ -101,9 +101,8 @@ static void on_news_back(struct car_note *note, void *owner) {
     }
 }
 
-void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n) {
+void car_upkeep_changed(struct car_upkeep *upkeep, int64_t n) {
     struct news *news = upkeep->filling;
-    upkeep->inserted++;
     if (news->count && news->numbers[news->count - 1] == n) {
         return;
     }
@@ -112,6 +111,11 @@ void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n) {
     } else {
         news->numbers[news->count++] = n;
     }
+}
+
+void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n) {
+    upkeep->inserted++;
+    car_upkeep_changed(upkeep, n);
 }
 
 void car_upkeep_committing(struct car_upkeep *upkeep) {
@@ -191,9 +195,7 @@ static void on_begin(struct car_note *note, void *owner) {
     upkeep->tending.reader = worker->reader;
     car_tending_put_all(&upkeep->tending);
     car_task_defer(&worker->tasks, &upkeep->turn);
-    if (upkeep->tending.retain_ms) {
-        car_timer_set(worker->wheel, &upkeep->sweep_timer, SWEEP_MS);
-    }
+    car_timer_set(worker->wheel, &upkeep->sweep_timer, SWEEP_MS);
 }
 
 /* Life. */

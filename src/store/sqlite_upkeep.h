@@ -27,8 +27,11 @@ struct car_search_file *car_upkeep_search(struct car_upkeep *upkeep);
 /* The log is open: the upkeep begins. */
 void car_upkeep_begin(struct car_upkeep *upkeep, struct car_log *log);
 
-/* The next four on the log's thread. An event of the tenant of that number was inserted. */
+/* The next five on the log's thread. An event of the tenant of that number was inserted. */
 void car_upkeep_wrote(struct car_upkeep *upkeep, int64_t n);
+
+/* Something else has changed of it: how long its events are kept, or it was removed. */
+void car_upkeep_changed(struct car_upkeep *upkeep, int64_t n);
 
 /* A transaction is about to be committed: puts something of the upkeep's into it. Never fails: what cannot be done is
  * not. */

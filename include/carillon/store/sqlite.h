@@ -13,7 +13,8 @@ struct car_reclaim;
 struct car_sqlite_config {
     const char *path;                 /* of the database, made where there is none */
     bool relaxed;                     /* answer before the commit, which comes within 100 ms */
-    uint64_t retain_ms, retain_count; /* how long, and how many of a tenant, events are kept; 0: for ever, all */
+    uint64_t retain_ms, retain_count; /* how long, and how many of a tenant, events are kept where its own
+                                         terms do not say so; 0: for ever, all */
 };
 
 /*
