@@ -11,4 +11,6 @@ pkg_check_modules(Ck REQUIRED IMPORTED_TARGET ck>=0.7)
 pkg_check_modules(Jansson REQUIRED IMPORTED_TARGET jansson>=2.14)
 pkg_check_modules(Sqlite REQUIRED IMPORTED_TARGET sqlite3>=3.40)
 pkg_check_modules(Pq REQUIRED IMPORTED_TARGET libpq>=15)
+# Of Debian 12 and 13: from 2.0 on it is another interface.
+pkg_check_modules(Jwt REQUIRED IMPORTED_TARGET libjwt>=1.10 libjwt<2)
 pkg_check_modules(Yaml REQUIRED IMPORTED_TARGET yaml-0.1)

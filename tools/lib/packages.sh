@@ -8,11 +8,12 @@ packages_for() {
     build)
         # llhttp is a library from Debian 13 on; Debian 12 has its sources inside node-llhttp.
         printf '%s\n' gcc libc6-dev cmake ninja-build pkg-config 'libllhttp-dev|node-llhttp' \
-            libuv1-dev libck-dev libsqlite3-dev libpq-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev
+            libuv1-dev libck-dev libsqlite3-dev libpq-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev \
+            libjwt-dev
         ;;
     race | fuzz) printf '%s\n' libcunit1-dev ;;
     unit) printf '%s\n' libcunit1-dev postgresql ;;
-    e2e) printf '%s\n' libcunit1-dev postgresql python3 python3-pytest python3-websockets ;;
+    e2e) printf '%s\n' libcunit1-dev openssl postgresql python3 python3-pytest python3-websockets python3-jsonschema ;;
     clients)
         printf '%s\n' libcunit1-dev curl
         node_present || printf '%s\n' nodejs npm

@@ -46,6 +46,7 @@ struct car_worker {
     unsigned owed_count;
     void *net;                    /* what this worker's connections share; the net floor's */
     void *feed;                   /* what this worker's lanes share; the feed floor's */
+    void *guard;                  /* what its connections were let in with; the guard floor's */
     void *user;                   /* of a thread that is no worker of connections: what it is for */
     char read_buf[CAR_READ_SIZE]; /* all connections read into it: a quiet one holds no buffer */
 };
