@@ -11,6 +11,9 @@ struct car_http_request;
  * `req` is NULL where the request's headers never became whole. */
 void car_begin(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req);
 
+/* Why it may not, where it may not. */
+#define CAR_ORIGIN_REFUSED "pages of this origin may not connect"
+
 /* Whether a page of the request's Origin may open a WebSocket: there is none (not a browser), it is ours, or it is
  * allowed by configuration. */
 bool car_origin_ok(const struct car_api *api, const struct car_http_request *req);

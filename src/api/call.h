@@ -12,9 +12,10 @@ struct car_call {
     struct car_exchange *exchange; /* ends when it is answered */
     struct car_worker *worker;
     const struct car_http_request *req;
-    struct car_span path;    /* decoded */
-    struct car_span id;      /* what stands for {id} in the route; absent where there is none */
-    struct car_identity who; /* for routes that want a tenant */
+    struct car_span path;        /* decoded */
+    struct car_span id, kid;     /* what stands for {id} and {kid} in the route's path; absent where it has none */
+    struct car_identity who;     /* for routes that want a tenant */
+    struct car_takings *takings; /* of the limits that it is held to */
 };
 
 /* A resource's function: answers the exchange, now or later. */
@@ -36,6 +37,14 @@ car_handler car_event_stream;
 car_handler car_live_open;
 car_handler car_sio_request;
 car_handler car_tenant_list;
+car_handler car_tenant_create;
+car_handler car_tenant_get;
+car_handler car_tenant_patch;
+car_handler car_tenant_delete;
+car_handler car_tenant_key_create;
+car_handler car_tenant_key_list;
+car_handler car_tenant_key_delete;
+car_handler car_tenant_token;
 car_handler car_health;
 car_handler car_livez;
 car_handler car_readyz;

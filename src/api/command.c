@@ -7,12 +7,15 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/worker.h"
 
 #include "draft.h"
 #include "event_array.h"
+#include "join.h"
 #include "posted.h"
+#include "rate.h"
 #include "respond.h"
 
 #define LIMIT_DEFAULT 50
@@ -59,27 +62,53 @@ int car_command_post(const struct car_subscriber *subscriber, const struct car_c
     struct car_draft_type type;
     struct car_draft draft;
     struct car_draft_refusal why;
+    struct car_takings takings;
+    car_takings_init(&takings);
     if (atomic_load_explicit(&subscriber->api->net->draining, memory_order_relaxed)) {
         return car_refuse(refusal, "unavailable", NULL, "the server is going away");
     }
-    if (car_draft_check(subscriber->api->config, &members, command->type_name, &type, &draft, &why) != 0) {
+    if (subscriber->ended) {
+        return car_refuse(refusal, "unauthorized", NULL, CAR_REVOKED);
+    }
+    if (!(subscriber->scopes & CAR_SCOPE_PUBLISH)) {
+        return car_refuse(refusal, "forbidden", NULL, car_auth_lacks(CAR_SCOPE_PUBLISH));
+    }
+    if (car_rate_command(subscriber, &takings, refusal) != 0) {
+        return CAR_EINVAL;
+    }
+    uint32_t most = car_tenant_message_bytes(subscriber->tenant);
+    if (car_draft_check(subscriber->api->config, most, &members, command->type_name, &type, &draft, &why) != 0) {
         return car_refuse(refusal, car_problem_code(why.status), why.field, why.message);
     }
-    if (publish(subscriber, &draft, post) != 0) {
-        return car_refuse(refusal, "unavailable", NULL, "the tenant's queue is full");
+    draft.author = subscriber->name;
+    takings.bytes = draft.message.len + draft.metadata.len;
+    if (car_rate_event(subscriber, &takings, refusal) != 0) {
+        return CAR_EINVAL;
     }
-    return 0;
+    int err = publish(subscriber, &draft, post);
+    if (err == CAR_ECLOSED) {
+        return car_refuse(refusal, "unauthorized", NULL, CAR_TENANT_GONE);
+    }
+    return err ? car_refuse(refusal, "unavailable", NULL, "the tenant's queue is full") : 0;
+}
+
+void car_post_refusal(const struct car_post *post, struct car_refusal *refusal) {
+    bool gone = post->publish.status == CAR_ECLOSED;
+    (void)car_refuse(refusal, gone ? "unauthorized" : "unavailable", NULL,
+                     gone ? CAR_TENANT_GONE : "the event could not be stored");
 }
 
 /* replay */
 
-bool car_command_is_foreign(const struct car_api *api, const struct car_json_value *epoch) {
+bool car_command_is_foreign(const struct car_subscriber *subscriber, const struct car_json_value *epoch) {
+    char own[CAR_EPOCH_LEN + 1];
     struct car_buf text = CAR_BUF_INIT;
     bool named = epoch->kind != CAR_JSON_ABSENT && epoch->kind != CAR_JSON_NULL;
     if (epoch->kind == CAR_JSON_STRING) {
         (void)car_json_string_decode(epoch->raw, &text);
     }
-    bool foreign = named && !car_span_eq(car_buf_view(&text), car_span_cstr(api->feed->epoch));
+    car_feed_epoch(subscriber->api->feed, subscriber->tenant, own);
+    bool foreign = named && !car_span_eq(car_buf_view(&text), car_span_cstr(own));
     car_buf_free(&text);
     return foreign;
 }
@@ -116,10 +145,13 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
     uint64_t since;
     uint64_t limit = LIMIT_DEFAULT;
     bool limited = command->limit.kind != CAR_JSON_ABSENT;
+    if (subscriber->ended) {
+        return car_refuse(refusal, "unauthorized", NULL, CAR_REVOKED);
+    }
     if (limited && (car_json_u64(&command->limit, CAR_SCAN_EVENTS_MAX, &limit) != 0 || limit == 0)) {
         return car_refuse(refusal, "bad_request", "limit", "must be 1 to 1000");
     }
-    if (car_command_is_foreign(subscriber->api, &command->epoch)) {
+    if (car_command_is_foreign(subscriber, &command->epoch)) {
         return car_refuse(refusal, "bad_request", "epoch", "is not this log's: its seqs are others");
     }
     int err = car_command_since(subscriber, &command->since, &command->since_id, &since, refusal);

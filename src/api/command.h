@@ -1,6 +1,7 @@
 #ifndef CARILLON_API_COMMAND_H
 #define CARILLON_API_COMMAND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "carillon/base/buf.h"
@@ -8,8 +9,10 @@
 #include "carillon/feed/scan.h"
 #include "carillon/proto/json.h"
 
+struct car_address;
 struct car_api;
 struct car_event;
+struct car_grant;
 
 /* What a subscriber asks for over its connection, whatever the transport: the values as they were sent. */
 struct car_command {
@@ -23,6 +26,11 @@ struct car_subscriber {
     const struct car_api *api;
     struct car_tenant *tenant;
     struct car_worker *worker;
+    struct car_span name;             /* the author of what it publishes; absent where it is nobody by name */
+    unsigned scopes;                  /* CAR_SCOPE_… */
+    bool ended;                       /* what it was let in with is good no more, and it is about to be closed */
+    const struct car_grant *grant;    /* what it was let in with; NULL where a name was enough */
+    const struct car_address *client; /* where it is; NULL, or "::", where nobody knows */
 };
 
 /* So many of its replays may be read at a time: each may hold as much as an answer does. */
@@ -49,6 +57,9 @@ struct car_post {
 int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
                      struct car_refusal *refusal);
 
+/* Why `answer` has got no event. */
+void car_post_refusal(const struct car_post *post, struct car_refusal *refusal);
+
 /* A replay that is being read. Embedded in what the transport needs for its answer. */
 struct car_replay {
     struct car_scan scan; /* first */
@@ -65,8 +76,8 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
  * appended. */
 int car_replay_write(struct car_replay *replay, struct car_buf *out, struct car_refusal *refusal);
 
-/* Whether an epoch is given that is not the log's. */
-bool car_command_is_foreign(const struct car_api *api, const struct car_json_value *epoch);
+/* Whether an epoch is given that is not the tenant's log's. */
+bool car_command_is_foreign(const struct car_subscriber *subscriber, const struct car_json_value *epoch);
 
 /* Reads where to begin: `since`, a seq, or `since_id`, an event's id, of which at most one is there; 0 where neither
  * is. 0; or CAR_EINVAL and *refusal. */

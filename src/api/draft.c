@@ -69,12 +69,28 @@ static int check_type(const struct car_json_value *value, const char *name, stru
     return err;
 }
 
-int car_draft_check(const struct car_config *config, const struct car_draft_members *members, const char *type_name,
-                    struct car_draft_type *type, struct car_draft *draft, struct car_draft_refusal *refusal) {
+/* The tenant's own limit. Both are what they should be. */
+static int check_bytes(uint32_t max, const struct car_draft *draft, struct car_draft_refusal *refusal) {
+    size_t message = draft->message.ptr ? draft->message.len - 2 : 0; /* its quotes are not counted */
+    if (max && (message > max || draft->metadata.len > max - message)) {
+        (void)refuse(refusal, 413, draft->message.ptr ? "message" : "metadata", "");
+        snprintf(refusal->message, sizeof refusal->message, "has more than the tenant's %u bytes%s", max,
+                 draft->message.ptr && draft->metadata.ptr ? ", with its metadata" : "");
+        return CAR_EINVAL;
+    }
+    return 0;
+}
+
+int car_draft_check(const struct car_config *config, uint32_t bytes_max, const struct car_draft_members *members,
+                    const char *type_name, struct car_draft_type *type, struct car_draft *draft,
+                    struct car_draft_refusal *refusal) {
     *draft = (struct car_draft){.message = members->message.raw, .metadata = members->metadata.raw};
     int err = check_message(config, &members->message, refusal);
     if (!err) {
         err = check_metadata(&members->metadata, refusal);
+    }
+    if (!err) {
+        err = check_bytes(bytes_max, draft, refusal);
     }
     if (!err) {
         err = check_type(&members->type, type_name, type, &draft->type, refusal);

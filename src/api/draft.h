@@ -30,9 +30,12 @@ struct car_draft_type {
 
 /*
  * Checks the members against the contract's rules and fills the draft, whose spans are borrowed from the members and
- * from `type`. `type_name` is what the type is called where it came from. 0, or CAR_EINVAL and *refusal.
+ * from `type`. `type_name` is what the type is called where it came from. `bytes_max` is the tenant's own limit
+ * (car_tenant_message_bytes; 0: none): the bytes of the message between its quotes and those of the metadata, both as
+ * they were sent, together. 0, or CAR_EINVAL and *refusal.
  */
-int car_draft_check(const struct car_config *config, const struct car_draft_members *members, const char *type_name,
-                    struct car_draft_type *type, struct car_draft *draft, struct car_draft_refusal *refusal);
+int car_draft_check(const struct car_config *config, uint32_t bytes_max, const struct car_draft_members *members,
+                    const char *type_name, struct car_draft_type *type, struct car_draft *draft,
+                    struct car_draft_refusal *refusal);
 
 #endif

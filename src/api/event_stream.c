@@ -6,20 +6,29 @@
 #include "carillon/feed/scan.h"
 #include "carillon/feed/session.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/lease.h"
 #include "carillon/net/sse_conn.h"
 #include "carillon/proto/sse.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
+#include "client.h"
+#include "command.h"
 #include "join.h"
 #include "respond.h"
+#include "room.h"
 
 /* A subscriber over Server-Sent Events. Belongs to its worker; lives as long as the connection. */
 struct stream {
     struct car_sse sse; /* first: the connection's handlers get it */
     struct car_session session;
+    const struct car_api *api;
+    struct car_address client;
     bool leaving; /* the server goes away, and something is owed first */
     bool ended;
+    struct car_lease *lease; /* NULL where a name was enough */
+    struct car_room room;
     struct snapshot *snapshot; /* that is being read, before anything live is sent */
 };
 
@@ -74,9 +83,15 @@ static void on_drained(struct car_sse *sse) {
     car_session_resume(&((struct stream *)sse)->session);
 }
 
+static void let_go(struct stream *stream) {
+    car_session_detach(&stream->session);
+    car_lease_drop(&stream->lease);
+    car_rooms_drop(stream->api->rooms, &stream->room);
+}
+
 static void on_ended(struct car_sse *sse) {
     struct stream *stream = (struct stream *)sse;
-    car_session_detach(&stream->session);
+    let_go(stream);
     stream->ended = true;
     if (!stream->snapshot) {
         free(stream);
@@ -90,6 +105,17 @@ static void on_leave(struct car_sse *sse) {
     if (!car_session_is_behind(&stream->session)) {
         car_sse_go_away(sse);
     }
+}
+
+static void on_revoked(void *holder) {
+    struct stream *stream = holder;
+    const struct car_subscriber subscriber = {.api = stream->api,
+                                              .tenant = car_session_tenant(&stream->session),
+                                              .name = car_lease_name(stream->lease),
+                                              .grant = stream->lease ? stream->lease->grant : NULL,
+                                              .client = &stream->client};
+    car_audit_subscriber(&subscriber, "sse", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
+    car_sse_finish(&stream->sse);
 }
 
 static const struct car_sse_ops SSE_OPS = {.drained = on_drained, .leave = on_leave, .ended = on_ended};
@@ -167,17 +193,18 @@ static void start_with_snapshot(struct car_call *call, struct stream *stream, ui
 
 static void open_stream(struct car_call *call, struct stream *stream, const struct car_join *join) {
     struct car_exchange *exchange = call->exchange;
-    struct car_worker *worker = call->worker;
     uint64_t newest = 0;
     stream->session.ops = &SESSION_OPS;
     stream->session.wire = CAR_WIRE_SSE;
-    if (car_session_attach(&stream->session, worker, call->who.tenant, &newest) != 0) {
-        car_respond_problem(exchange, 503, "out of memory", NULL, NULL);
+    (void)car_client_of(call->api, exchange, call->req, &stream->client);
+    if (!car_join_attach(call, &stream->session, &stream->lease, on_revoked, stream, &newest)) {
+        let_go(stream);
         free(stream);
         return;
     }
+    car_audit_call(call, "sse", CAR_AUDIT_OK, 200, NULL);
     if (!car_sse_open(&stream->sse, exchange, &SSE_OPS)) {
-        car_session_detach(&stream->session);
+        let_go(stream);
         free(stream);
         return;
     }
@@ -206,6 +233,11 @@ void car_event_stream(struct car_call *call) {
     struct stream *stream = calloc(1, sizeof *stream);
     if (!stream) {
         car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
+        return;
+    }
+    stream->api = call->api;
+    if (!car_room_take_or_refuse(call, "sse", &stream->room)) {
+        free(stream);
         return;
     }
     open_stream(call, stream, &join);

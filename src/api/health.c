@@ -11,10 +11,14 @@
 #include "carillon/feed/log.h"
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/auth.h"
 #include "carillon/net/net.h"
+#include "carillon/proto/http.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
+#include "rate.h"
 #include "respond.h"
 
 /* statm is "size resident shared …", in pages. */
@@ -59,7 +63,7 @@ static json_int_t sessions(const struct car_call *call) {
 struct totals {
     const struct car_feed *feed;
     json_int_t events;
-    json_t *tenants;
+    json_t *tenants; /* NULL where they are not to be told */
 };
 
 static void add(struct car_tenant *tenant, void *user) {
@@ -69,18 +73,42 @@ static void add(struct car_tenant *tenant, void *user) {
     json_int_t kept = newest >= oldest ? (json_int_t)(newest - oldest + 1) : 0;
     struct car_span id = car_tenant_id(tenant);
     totals->events += kept;
-    json_object_setn_new(totals->tenants, id.ptr, id.len,
-                         json_pack("{s:I,s:I,s:I}", "total", kept, "last_seq", (json_int_t)newest, "connections",
-                                   (json_int_t)car_tenant_connections(tenant)));
+    if (totals->tenants) {
+        json_object_setn_new(totals->tenants, id.ptr, id.len,
+                             json_pack("{s:I,s:I,s:I}", "total", kept, "last_seq", (json_int_t)newest, "connections",
+                                       (json_int_t)car_tenant_connections(tenant)));
+    }
+}
+
+/* Who the tenants are is the administrator's to know; where a name lets everybody in, everybody may list them. */
+static bool may_know_tenants(const struct car_call *call) {
+    const struct car_auth *auth = &call->api->auth;
+    struct car_identity who;
+    const char *why = NULL;
+    size_t shown = 0;
+    (void)car_http_header_get(call->req, "Authorization", &shown);
+    if (auth->mode == CAR_AUTH_OPEN || !shown) {
+        return auth->mode == CAR_AUTH_OPEN;
+    }
+    /* A guess is counted, and told of, though all else is answered. */
+    int status = car_rate_before(call->api, call->exchange, call->req, CAR_OF_ADMIN, call->takings, &why);
+    status =
+        status ? status : car_auth_admin(auth, call->worker->reader, call->req, car_span_of(NULL, 0), 0, &who, &why);
+    if (status) {
+        car_audit_call(call, "administer", CAR_AUDIT_REFUSED, status, why);
+    } else {
+        car_rate_undo(call->api, call->exchange, call->takings);
+    }
+    return status == 0;
 }
 
 void car_health(struct car_call *call) {
-    struct totals totals = {.feed = call->api->feed, .tenants = json_object()};
+    struct totals totals = {.feed = call->api->feed, .tenants = may_know_tenants(call) ? json_object() : NULL};
     car_registry_each(call->api->feed->registry, add, &totals);
     char now[CAR_RFC3339_LEN];
     car_rfc3339_write(car_clock_wall_ms(), now);
     double uptime = (double)(car_clock_mono_us() - call->api->started_us) / 1e6;
-    json_t *document = json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:I,s:{s:I,s:o}}", "status", "healthy", "timestamp", now,
+    json_t *document = json_pack("{s:s,s:s%,s:s,s:f,s:o,s:I,s:I,s:{s:I,s:o*}}", "status", "healthy", "timestamp", now,
                                  sizeof now, "version", call->api->version, "uptime", uptime, "memory", memory(),
                                  "connections", connections(call->api->feed), "sessions", sessions(call), "eventStats",
                                  "totalEvents", totals.events, "tenantStats", totals.tenants);

@@ -7,11 +7,14 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/lease.h"
 #include "carillon/proto/http.h"
 
+#include "audit.h"
 #include "call.h"
 #include "event_array.h"
 #include "query.h"
+#include "respond.h"
 
 /* Last-Event-ID, as the header or as the parameter: the seq that the stream's `id` fields had. */
 static int read_last_event_id(struct car_call *call, uint64_t *seq, const char **why) {
@@ -43,23 +46,41 @@ int car_join_read(struct car_call *call, bool last_event_id, struct car_join *jo
     return 0;
 }
 
+bool car_join_attach(struct car_call *call, struct car_session *session, struct car_lease **lease,
+                     void (*ended)(void *holder), void *holder, uint64_t *newest) {
+    int err = car_lease_take(lease, call->worker, &call->who, ended, holder);
+    if (err == CAR_ECLOSED) {
+        car_audit_call(call, session->wire == CAR_WIRE_SSE ? "sse" : "websocket", CAR_AUDIT_REFUSED, 401, CAR_REVOKED);
+        car_respond_problem(call->exchange, 401, CAR_REVOKED, NULL, NULL);
+        return false;
+    }
+    err = err ? err : car_session_attach(session, call->worker, call->who.tenant, newest);
+    if (err) {
+        car_lease_drop(lease);
+        car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
+    }
+    return !err;
+}
+
 void car_join_established(struct car_buf *out, const struct car_api *api, const struct car_tenant *tenant,
                           struct car_span session_id, uint64_t newest) {
     struct car_span id = car_tenant_id(tenant);
     struct car_uuid session;
     char session_text[CAR_UUID_TEXT];
     char now[CAR_RFC3339_LEN];
+    char epoch[CAR_EPOCH_LEN + 1];
     if (!session_id.ptr) {
         car_uuid_make(&session);
         car_uuid_write(&session, session_text);
         session_id = car_span_of(session_text, sizeof session_text);
     }
     car_rfc3339_write(car_clock_wall_ms(), now);
+    car_feed_epoch(api->feed, tenant, epoch);
     car_buf_printf(out,
                    "\"type\":\"connection_established\",\"tenant_id\":\"%.*s\",\"session_id\":\"%.*s\",\"seq\":%llu,"
                    "\"epoch\":\"%s\",\"server_time\":\"%.*s\"",
-                   (int)id.len, id.ptr, (int)session_id.len, session_id.ptr, (unsigned long long)newest,
-                   api->feed->epoch, CAR_RFC3339_LEN, now);
+                   (int)id.len, id.ptr, (int)session_id.len, session_id.ptr, (unsigned long long)newest, epoch,
+                   CAR_RFC3339_LEN, now);
 }
 
 void car_join_scan(struct car_scan *scan, struct car_tenant *tenant, struct car_worker *worker, uint64_t count,

@@ -9,6 +9,7 @@
 
 struct car_api;
 struct car_call;
+struct car_lease;
 struct car_scan;
 struct car_tenant;
 struct car_worker;
@@ -27,6 +28,14 @@ struct car_join {
 /* Reads `since`, `sinceId`, `epoch`, `snapshot`, and, where `last_event_id` is asked for, Last-Event-ID, which beats
  * since. 0, or CAR_EINVAL and *why. */
 int car_join_read(struct car_call *call, bool last_event_id, struct car_join *join, const char **why);
+
+/* Why a connection ends whose credential has. */
+#define CAR_REVOKED "the credential is good no more"
+
+/* Attaches the session of a new connection, with a lease on what the call was let in with, whose end `ended` is told.
+ * false where it was refused, and answered. */
+bool car_join_attach(struct car_call *call, struct car_session *session, struct car_lease **lease,
+                     void (*ended)(void *holder), void *holder, uint64_t *newest);
 
 /* Appends the members of connection_established, without braces. `session_id` is absent where a new one will do;
  * `newest` is what the session is in step with. */

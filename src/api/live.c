@@ -8,13 +8,18 @@
 #include "carillon/base/log.h"
 #include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/lease.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "begin.h"
 #include "call.h"
+#include "client.h"
+#include "command.h"
 #include "join.h"
 #include "respond.h"
+#include "room.h"
 
 static struct car_live *of_session(struct car_session *session) {
     return (struct car_live *)((char *)session - offsetof(struct car_live, session));
@@ -87,11 +92,24 @@ void car_live_release(struct car_live *live) {
     }
 }
 
+static void let_go(struct car_live *live) {
+    car_session_detach(&live->session);
+    car_lease_drop(&live->lease);
+    car_rooms_drop(live->api->rooms, &live->room);
+}
+
 static void on_ended(struct car_ws *ws) {
     struct car_live *live = (struct car_live *)ws;
-    car_session_detach(&live->session);
+    let_go(live);
     live->ended = true;
     car_live_release(live);
+}
+
+static void on_revoked(void *holder) {
+    struct car_live *live = holder;
+    struct car_subscriber subscriber = car_live_subscriber(live);
+    car_audit_subscriber(&subscriber, "websocket", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
+    car_ws_close(&live->ws, CAR_WS_POLICY, CAR_REVOKED);
 }
 
 static const struct car_ws_ops WS_OPS = {
@@ -164,17 +182,19 @@ static void open_live(struct car_call *call, struct car_live *live, const struct
     struct car_worker *worker = call->worker;
     struct car_exchange *exchange = call->exchange;
     uint64_t newest = 0;
-    live->api = call->api;
     live->tenant = call->who.tenant;
     live->worker = worker;
+    live->scopes = (uint8_t)call->who.scopes;
     live->session.ops = &SESSION_OPS;
-    if (car_session_attach(&live->session, worker, live->tenant, &newest) != 0) {
-        car_respond_problem(exchange, 503, "out of memory", NULL, NULL);
+    (void)car_client_of(call->api, exchange, call->req, &live->client);
+    if (!car_join_attach(call, &live->session, &live->lease, on_revoked, live, &newest)) {
+        let_go(live);
         free(live);
         return;
     }
+    car_audit_call(call, "websocket", CAR_AUDIT_OK, 101, NULL);
     if (!car_ws_open(&live->ws, exchange, call->req, &WS_OPS)) {
-        car_session_detach(&live->session);
+        let_go(live);
         free(live);
         return;
     }
@@ -195,7 +215,8 @@ void car_live_open(struct car_call *call) {
     int status = car_ws_check(call->req, &why);
     if (!status && !car_origin_ok(call->api, call->req)) {
         status = 403;
-        why = "pages of this origin may not connect";
+        why = CAR_ORIGIN_REFUSED;
+        car_audit_call(call, "websocket", CAR_AUDIT_REFUSED, status, why);
     }
     if (!status && car_join_read(call, false, &join, &why) != 0) {
         status = 400;
@@ -203,6 +224,11 @@ void car_live_open(struct car_call *call) {
     struct car_live *live = status ? NULL : calloc(1, sizeof *live);
     if (!live) {
         car_respond_problem(call->exchange, status ? status : 503, status ? why : "out of memory", NULL, NULL);
+        return;
+    }
+    live->api = call->api;
+    if (!car_room_take_or_refuse(call, "websocket", &live->room)) {
+        free(live);
         return;
     }
     open_live(call, live, &join);

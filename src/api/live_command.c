@@ -2,14 +2,17 @@
 #include "carillon/base/block.h"
 #include "carillon/base/buf.h"
 #include "carillon/feed/event.h"
+#include "carillon/guard/lease.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/json.h"
 
+#include "audit.h"
 #include "command.h"
 #include "live.h"
+#include "refresh.h"
 
 /* The members of a command, by what they are for. */
-enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, MEMBERS };
+enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, TOKEN, MEMBERS };
 
 /* Ends an answer that `begin` began, and sends it. */
 static void reply(struct car_live *live, struct car_buf *out) {
@@ -49,8 +52,17 @@ static void reply_bad(struct car_live *live, struct car_span ref, const char *me
     reply_refusal(live, ref, &refusal);
 }
 
-static struct car_subscriber subscriber_of(const struct car_live *live) {
-    return (struct car_subscriber){.api = live->api, .tenant = live->tenant, .worker = live->worker};
+struct car_subscriber car_live_subscriber(const struct car_live *live) {
+    return (struct car_subscriber){
+        .api = live->api,
+        .tenant = live->tenant,
+        .worker = live->worker,
+        .name = car_lease_name(live->lease),
+        .scopes = live->scopes,
+        .ended = car_lease_has_ended(live->lease),
+        .grant = live->lease ? live->lease->grant : NULL,
+        .client = &live->client,
+    };
 }
 
 static struct car_command command_of(const struct car_json_member *m) {
@@ -94,14 +106,14 @@ static void on_answer(struct car_post *post, const struct car_event *event) {
         reply(live, out);
     } else {
         struct car_refusal refusal;
-        (void)car_refuse(&refusal, "unavailable", NULL, "the event could not be stored");
+        car_post_refusal(post, &refusal);
         reply_refusal(live, ref, &refusal);
     }
     waiting_free(w);
 }
 
 static void post_event(struct car_live *live, const struct car_json_member *m) {
-    struct car_subscriber subscriber = subscriber_of(live);
+    struct car_subscriber subscriber = car_live_subscriber(live);
     struct car_command command = command_of(m);
     struct car_refusal refusal;
     struct car_span ref = m[REF].value.raw;
@@ -120,6 +132,7 @@ static void post_event(struct car_live *live, const struct car_json_member *m) {
     if (car_command_post(&subscriber, &command, &w->post, &refusal) != 0) {
         live->pending--;
         waiting_free(w);
+        car_audit_refusal(&subscriber, "publish", &refusal);
         reply_refusal(live, ref, &refusal);
     }
 }
@@ -159,12 +172,13 @@ static void on_replay(struct car_replay *replay) {
 }
 
 static void replay(struct car_live *live, const struct car_json_member *m) {
-    struct car_subscriber subscriber = subscriber_of(live);
+    struct car_subscriber subscriber = car_live_subscriber(live);
     struct car_command command = command_of(m);
     struct car_refusal refusal;
     struct car_span ref = m[REF].value.raw;
     if (live->replays == CAR_REPLAYS_MAX) {
         (void)car_refuse(&refusal, "rate_limited", NULL, "too many replays at a time");
+        car_audit_refusal(&subscriber, "replay", &refusal);
         reply_refusal(live, ref, &refusal);
         return;
     }
@@ -191,6 +205,20 @@ static void ping(struct car_live *live, const struct car_json_member *m) {
     reply(live, begin(live, "pong", m[REF].value.raw));
 }
 
+static void refresh(struct car_live *live, const struct car_json_member *m) {
+    struct car_subscriber subscriber = car_live_subscriber(live);
+    struct car_refreshed refreshed;
+    struct car_refusal refusal;
+    if (car_refresh(&subscriber, live->lease, &m[TOKEN].value, &refreshed, &refusal) != 0) {
+        reply_refusal(live, m[REF].value.raw, &refusal);
+        return;
+    }
+    live->scopes = refreshed.scopes;
+    struct car_buf *out = begin(live, "refreshed", m[REF].value.raw);
+    car_buf_printf(out, ",\"expires_at\":\"%.*s\"", CAR_RFC3339_LEN, refreshed.at);
+    reply(live, out);
+}
+
 struct kind {
     const char *type;
     void (*run)(struct car_live *live, const struct car_json_member *m);
@@ -202,7 +230,8 @@ static bool is(const struct kind *kind, struct car_span type) {
 
 /* The command of that type, a string literal in any spelling. NULL where there is none. */
 static const struct kind *kind_of(struct car_span literal) {
-    static const struct kind KINDS[] = {{"post_event", post_event}, {"replay", replay}, {"ping", ping}};
+    static const struct kind KINDS[] = {
+        {"post_event", post_event}, {"replay", replay}, {"ping", ping}, {"refresh", refresh}};
     struct car_span plain = car_span_of(literal.ptr + 1, literal.len - 2);
     struct car_buf decoded = CAR_BUF_INIT;
     if (memchr(plain.ptr, '\\', plain.len)) {
@@ -228,6 +257,7 @@ void car_live_command(struct car_live *live, struct car_span text) {
         [SINCE_ID] = {.name = "sinceId"},
         [LIMIT] = {.name = "limit"},
         [EPOCH] = {.name = "epoch"},
+        [TOKEN] = {.name = "token"},
     };
     struct car_json_value whole;
     if (car_json_pick(text, m, MEMBERS, &whole) != 0) {

@@ -12,4 +12,7 @@ uint64_t car_posted_begin(void);
 /* Logs that an event was posted, which took until now from `began_us`; with its content only under --log-payloads. */
 void car_posted_log(const struct car_config *config, const struct car_event *event, uint64_t began_us);
 
+/* Why nothing is published to a tenant that was removed meanwhile. */
+#define CAR_TENANT_GONE "there is no such tenant"
+
 #endif

@@ -5,9 +5,11 @@
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
+#include "carillon/feed/tenant.h"
 
 #include "call.h"
 #include "posted.h"
+#include "rate.h"
 #include "respond.h"
 
 #define LOCATION    "Location: /api/v1/events/"
@@ -18,8 +20,10 @@
 int car_posting_check(const struct car_call *call, const struct car_json_member *picked, struct car_draft_type *type,
                       struct car_draft *draft, struct car_draft_refusal *refusal) {
     struct car_draft_members members = {picked[0].value, picked[1].value, picked[2].value};
-    int err = car_draft_check(call->api->config, &members, "type", type, draft, refusal);
-    draft->author = call->who.subject;
+    uint32_t most = car_tenant_message_bytes(call->who.tenant);
+    int err = car_draft_check(call->api->config, most, &members, "type", type, draft, refusal);
+    draft->author = car_identity_subject(&call->who);
+    call->takings->bytes += draft->message.len + draft->metadata.len;
     return err;
 }
 
@@ -92,6 +96,8 @@ static void on_done(struct car_publish *publish) {
     struct car_posting *posting = (struct car_posting *)publish; /* its first member */
     if (publish->status == CAR_EEXIST) {
         refuse_key(posting->exchange, 422, "was used with another body");
+    } else if (publish->status == CAR_ECLOSED) {
+        car_respond_problem(posting->exchange, 401, CAR_TENANT_GONE, NULL, NULL);
     } else if (publish->status) {
         car_respond_problem(posting->exchange, 503,
                             posting->batch ? "the events could not be stored" : "the event could not be stored", NULL,
@@ -157,8 +163,18 @@ void car_posting_refuse(struct car_call *call) {
 }
 
 void car_posting_send(struct car_posting *posting, struct car_call *call) {
-    if (car_publish(&posting->publish, call->worker) != 0) {
+    if (!car_rate_publish(call, posting->publish.count)) {
         car_posting_free(posting);
+        return;
+    }
+    int err = car_publish(&posting->publish, call->worker);
+    if (!err) {
+        return;
+    }
+    car_posting_free(posting);
+    if (err == CAR_ECLOSED) {
+        car_respond_problem(call->exchange, 401, CAR_TENANT_GONE, NULL, NULL);
+    } else {
         car_posting_refuse(call);
     }
 }

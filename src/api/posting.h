@@ -38,7 +38,8 @@ static inline void car_posting_add(struct car_posting *posting, struct car_event
 /* Drops it, with the events that were added. */
 void car_posting_free(struct car_posting *posting);
 
-/* Takes it over and has its events published: answers the request, now or later. */
+/* Takes it over and has its events published, if the tenant's limits let them through: answers the request, now or
+ * later. */
 void car_posting_send(struct car_posting *posting, struct car_call *call);
 
 /* Answers a request whose events cannot be taken: memory ran out, or the tenant's queue is full. */
@@ -52,7 +53,8 @@ void car_posting_refuse(struct car_call *call);
         }                                                                                                              \
     }
 
-/* Checks what was picked of them (car_draft_check); the event's author is the request's. */
+/* Checks what was picked of them (car_draft_check); the event's author is the request's, and its bytes
+ * are counted (car_rate_publish). */
 int car_posting_check(const struct car_call *call, const struct car_json_member *picked, struct car_draft_type *type,
                       struct car_draft *draft, struct car_draft_refusal *refusal);
 

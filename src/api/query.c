@@ -67,7 +67,9 @@ int car_query_time(struct car_span query, const char *name, int64_t *out, const 
 int car_query_epoch(struct car_call *call, bool *foreign, const char **why) {
     struct car_buf epoch = CAR_BUF_INIT;
     int err = car_query_text(call->req->query, "epoch", &epoch, why);
-    *foreign = !err && !car_span_eq(car_buf_view(&epoch), car_span_cstr(call->api->feed->epoch));
+    char own[CAR_EPOCH_LEN + 1];
+    car_feed_epoch(call->api->feed, call->who.tenant, own);
+    *foreign = !err && !car_span_eq(car_buf_view(&epoch), car_span_cstr(own));
     car_buf_free(&epoch);
     return err;
 }

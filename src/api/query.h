@@ -21,7 +21,7 @@ int car_query_u64(struct car_span query, const char *name, uint64_t min, uint64_
 /* An RFC 3339 time, in milliseconds since 1970. */
 int car_query_time(struct car_span query, const char *name, int64_t *out, const char **why);
 
-/* `epoch`: whether it is there and not this log's. */
+/* `epoch`: whether it is there and not this log's, which is the tenant's. */
 int car_query_epoch(struct car_call *call, bool *foreign, const char **why);
 
 /* `since` (a seq) or `sinceId` (an event's id, of the caller's tenant): the seq behind which to begin. */

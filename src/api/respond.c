@@ -68,7 +68,7 @@ const char *car_problem_code(int status) {
 static const char *headers_of(int status) {
     switch (status) {
     case 401:
-        return "WWW-Authenticate: Tenant realm=\"carillon\"\r\n";
+        return "WWW-Authenticate: Bearer realm=\"carillon\", Tenant realm=\"carillon\"\r\n";
     case 426:
         return "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
     case 503:

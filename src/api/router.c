@@ -5,78 +5,25 @@
 #include "carillon/base/config.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "begin.h"
 #include "call.h"
+#include "client.h"
+#include "rate.h"
 #include "respond.h"
+#include "routes.h"
 #include "sio.h"
 
-/* Where a resource lives. A path may end in {id}, which stands for one segment; a path that is spelled out beats it. */
-struct route {
-    struct car_span path;
-    car_handler *get, *post;
-    bool tenant; /* only with a tenant's credential */
-    bool any;    /* `get` answers whatever the method */
-};
-
-static const struct route ROUTES[] = {
-    {CAR_SPAN_INIT("/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
-    {CAR_SPAN_INIT("/api/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/events"), .get = car_event_list, .post = car_event_publish, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/events/batch"), .post = car_event_batch, .tenant = true},
-    {CAR_SPAN_INIT("/events/stats"), .get = car_event_stats, .tenant = true},
-    {CAR_SPAN_INIT("/api/events/stats"), .get = car_event_stats, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/events/stats"), .get = car_event_stats, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/events/stream"), .get = car_event_stream, .tenant = true},
-    {CAR_SPAN_INIT("/events/{id}"), .get = car_event_get, .tenant = true},
-    {CAR_SPAN_INIT("/api/events/{id}"), .get = car_event_get, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/events/{id}"), .get = car_event_get, .tenant = true},
-    {CAR_SPAN_INIT("/ws"), .get = car_live_open, .tenant = true},
-    {CAR_SPAN_INIT("/api/v1/ws"), .get = car_live_open, .tenant = true},
-    {CAR_SPAN_INIT("/socket.io/"), .get = car_sio_request, .post = car_sio_request, .any = true},
-    {CAR_SPAN_INIT("/socket.io"), .get = car_sio_request, .post = car_sio_request, .any = true},
-    {CAR_SPAN_INIT("/api/v1/tenants"), .get = car_tenant_list},
-    {CAR_SPAN_INIT("/health"), .get = car_health},
-    {CAR_SPAN_INIT("/api/health"), .get = car_health},
-    {CAR_SPAN_INIT("/livez"), .get = car_livez},
-    {CAR_SPAN_INIT("/readyz"), .get = car_readyz},
-};
-
-#define PARAM "{id}"
-
-static bool matches(const struct route *route, struct car_span path, struct car_span *id) {
-    struct car_span pattern = route->path;
-    *id = car_span_of(NULL, 0);
-    size_t fixed = pattern.len - (sizeof PARAM - 1);
-    if (pattern.len < sizeof PARAM || memcmp(pattern.ptr + fixed, PARAM, sizeof PARAM - 1) != 0) {
-        return car_span_eq(pattern, path);
-    }
-    if (path.len <= fixed || memcmp(path.ptr, pattern.ptr, fixed) != 0 ||
-        memchr(path.ptr + fixed, '/', path.len - fixed)) {
-        return false;
-    }
-    *id = car_span_of(path.ptr + fixed, path.len - fixed);
-    return true;
+/* Header lines that tell the methods, for an answer. */
+static const char *allow_lines(const struct car_route *route, struct car_buf *out) {
+    car_route_allow(route, out);
+    car_buf_char(out, '\0');
+    return out->failed ? "" : out->data;
 }
 
-static const struct route *route_of(struct car_span path, struct car_span *id) {
-    for (size_t i = 0; i < sizeof ROUTES / sizeof *ROUTES; i++) {
-        if (matches(&ROUTES[i], path, id)) {
-            return &ROUTES[i];
-        }
-    }
-    return NULL;
-}
-
-static const char *allow_of(const struct route *route) {
-    if (route && !route->get) {
-        return "Allow: POST, OPTIONS\r\n";
-    }
-    return route && route->post ? "Allow: GET, HEAD, POST, OPTIONS\r\n" : "Allow: GET, HEAD, OPTIONS\r\n";
-}
-
-static void answer_options(struct car_call *call, const struct route *route) {
+static void answer_options(struct car_call *call, const struct car_route *route) {
     struct car_buf lines = CAR_BUF_INIT;
-    car_buf_span(&lines, car_span_cstr(allow_of(route)));
+    car_route_allow(route, &lines);
     if (call->api->config->cors_origins.count) {
         car_buf_span(&lines, car_span_cstr(car_preflight_headers));
     }
@@ -85,27 +32,71 @@ static void answer_options(struct car_call *call, const struct route *route) {
     car_buf_free(&lines);
 }
 
-static bool identify(struct car_call *call) {
+static void refuse_method(struct car_call *call, const struct car_route *route) {
+    struct car_buf lines = CAR_BUF_INIT;
+    car_respond_problem(call->exchange, 405, NULL, NULL, allow_lines(route, &lines));
+    car_buf_free(&lines);
+}
+
+/* What a tenant's resources want of who asks: who posts to them publishes, all else reads. */
+static unsigned scope_of(enum car_http_method verb) {
+    return verb == CAR_HTTP_POST ? CAR_SCOPE_PUBLISH : CAR_SCOPE_SUBSCRIBE;
+}
+
+/* What the audit log calls it. */
+static const char *act_of(const struct car_route *route, enum car_http_method verb) {
+    if (route->get == car_live_open || route->get == car_event_stream) {
+        return route->get == car_live_open ? "websocket" : "sse";
+    }
+    if (route->asker == CAR_OF_ADMIN || route->asker == CAR_OF_EITHER) {
+        return "administer";
+    }
+    return verb == CAR_HTTP_POST ? "publish" : "read";
+}
+
+/* Whose the request is, where the resource's asker lets them in. 0 and *who; else the status, and why. */
+static int identify_for(const struct car_api *api, struct car_reader *reader, const struct car_http_request *req,
+                        const struct car_route *route, struct car_span id, struct car_identity *who, const char **why) {
+    switch (route->asker) {
+    case CAR_ANYBODY:
+        return 0;
+    case CAR_OF_TENANT:
+        return car_auth_request_for(&api->auth, reader, req, scope_of(req->verb), who, why);
+    default:
+        break;
+    }
+    /* By name alone anybody may know the names. */
+    bool listed = api->auth.mode == CAR_AUTH_OPEN && !id.ptr && car_route_handler(route, req->verb) == car_tenant_list;
+    unsigned scopes = route->asker == CAR_OF_EITHER ? CAR_SCOPES_ALL : CAR_SCOPE_ADMIN;
+    /* What a tenant may is not for itself to say, nor whether it is there. */
+    if (req->verb == CAR_HTTP_PATCH || req->verb == CAR_HTTP_DELETE) {
+        scopes = car_route_handler(route, req->verb) == car_tenant_key_delete ? scopes : 0;
+    }
+    return listed ? 0 : car_auth_admin(&api->auth, reader, req, id, scopes, who, why);
+}
+
+static bool identify(struct car_call *call, const struct car_route *route) {
     const char *why = NULL;
-    struct car_reader *reader = call->worker->reader;
-    int status = car_auth_open(&call->api->auth, reader, call->req, &call->who, &why);
+    const char *act = act_of(route, call->exchange->verb);
+    if (!car_rate_asker(call, route->asker, act)) {
+        return false;
+    }
+    if (route->asker == CAR_OF_ADMIN || route->asker == CAR_OF_EITHER) {
+        (void)car_client_find(call->api, call->exchange, call->req); /* for what is told of it when it is done */
+    }
+    int status = identify_for(call->api, call->worker->reader, call->req, route, call->id, &call->who, &why);
     if (status) {
+        car_audit_call(call, act, CAR_AUDIT_REFUSED, status, why);
         car_respond_problem(call->exchange, status, why, NULL, NULL);
         return false;
     }
-    call->exchange->owner = call->who.tenant;
-    return true;
-}
-
-static car_handler *handler_of(const struct route *route, enum car_http_method verb) {
-    if (verb == CAR_HTTP_GET || verb == CAR_HTTP_HEAD || route->any) {
-        return route->get;
-    }
-    return verb == CAR_HTTP_POST ? route->post : NULL;
+    call->exchange->owner = route->asker == CAR_OF_TENANT ? call->who.tenant : NULL;
+    return car_rate_known(call, route->asker, act);
 }
 
 static void dispatch(struct car_call *call) {
-    const struct route *route = route_of(call->path, &call->id);
+    struct car_route_segments segments;
+    const struct car_route *route = car_route_find(call->path, &segments);
     if (call->exchange->verb == CAR_HTTP_OPTIONS) {
         answer_options(call, route);
         return;
@@ -116,16 +107,18 @@ static void dispatch(struct car_call *call) {
         }
         return;
     }
-    car_handler *handler = handler_of(route, call->exchange->verb);
+    car_handler *handler = car_route_handler(route, call->exchange->verb);
+    call->id = segments.id;
+    call->kid = segments.kid;
     if (!handler) {
-        car_respond_problem(call->exchange, 405, NULL, NULL, allow_of(route));
-    } else if (!route->tenant || identify(call)) {
+        refuse_method(call, route);
+    } else if (identify(call, route)) {
         handler(call);
     }
 }
 
 /* Whether a body of the request's type can be posted there. */
-static bool takes(const struct route *route, const struct car_http_request *req, const char **why) {
+static bool takes(const struct car_route *route, const struct car_http_request *req, const char **why) {
     bool batch = route->post == car_event_batch;
     if ((!batch && route->post != car_event_publish) || car_is_media(req, CAR_TYPE_JSON) ||
         (batch && car_is_media(req, CAR_TYPE_NDJSON))) {
@@ -138,24 +131,34 @@ static bool takes(const struct route *route, const struct car_http_request *req,
 /* The status that the request gets whatever its body is; 0 where that matters, or where it is not plain to see. */
 static int foresee(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req,
                    const char **why) {
-    struct car_span id;
-    struct car_identity who;
+    struct car_route_segments segments;
+    struct car_identity who = {0};
+    struct car_takings takings;
     if (!req->path.ptr || memchr(req->path.ptr, '%', req->path.len) || req->verb == CAR_HTTP_OPTIONS) {
         return 0;
     }
-    const struct route *route = route_of(req->path, &id);
+    const struct car_route *route = car_route_find(req->path, &segments);
     if (!route) {
         *why = "there is nothing at this path";
         return car_asset_find(req->path) ? 0 : 404;
     }
-    if (!handler_of(route, req->verb)) {
-        car_buf_span(&exchange->headers, car_span_cstr(allow_of(route)));
+    if (!car_route_handler(route, req->verb)) {
+        car_route_allow(route, &exchange->headers);
         *why = "this method is not for this path";
         return 405;
     }
-    int status = route->tenant ? car_auth_open(&api->auth, exchange->worker->reader, req, &who, why) : 0;
+    car_takings_init(&takings);
+    int status = car_rate_before(api, exchange, req, route->asker, &takings, why);
+    status = status ? status : identify_for(api, exchange->worker->reader, req, route, segments.id, &who, why);
+    car_identity_drop(&who);
+    if (status) {
+        car_audit_request(api, exchange, req, act_of(route, req->verb), status, *why);
+    }
     if (!status && req->verb == CAR_HTTP_POST && !takes(route, req, why)) {
         status = 415;
+    }
+    if (!status) {
+        car_rate_undo(api, exchange, &takings); /* it is counted when it is whole */
     }
     return status;
 }
@@ -170,8 +173,14 @@ static int on_begin(void *app, struct car_exchange *exchange, const struct car_h
 }
 
 static void on_request(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
-    struct car_call call = {
-        .api = app, .exchange = exchange, .worker = exchange->worker, .req = req, .path = req->path};
+    struct car_takings takings;
+    struct car_call call = {.api = app,
+                            .exchange = exchange,
+                            .worker = exchange->worker,
+                            .req = req,
+                            .path = req->path,
+                            .takings = &takings};
+    car_takings_init(&takings);
     struct car_buf decoded = CAR_BUF_INIT;
     if (!req->path.ptr) {
         car_respond_problem(exchange, 405, "this server is no proxy", NULL, "Allow: GET, HEAD, POST, OPTIONS\r\n");
@@ -188,6 +197,7 @@ static void on_request(void *app, struct car_exchange *exchange, const struct ca
         call.path = car_buf_view(&decoded);
     }
     dispatch(&call);
+    car_identity_drop(&call.who);
     car_buf_free(&decoded);
 }
 

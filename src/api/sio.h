@@ -4,16 +4,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "carillon/base/address.h"
 #include "carillon/base/buf.h"
 #include "carillon/feed/session.h"
+#include "carillon/guard/rooms.h"
 #include "carillon/net/eio_conn.h"
 #include "carillon/proto/socketio.h"
 
 #include "sio_pid.h"
 
 struct car_api;
+struct car_grant;
+struct car_lease;
 struct car_sio;
 struct car_sio_greeting;
+struct car_subscriber;
 
 /* The two namespaces. */
 enum car_sio_nsp {
@@ -28,6 +33,8 @@ struct car_sio_socket {
     struct car_sio *sio;
     enum car_sio_nsp nsp;
     bool recovered;                    /* it was promised all that it missed */
+    uint8_t scopes;                    /* CAR_SCOPE_… */
+    struct car_lease *lease;           /* NULL where a name was enough */
     struct car_sio_greeting *greeting; /* the events with which it begins, while they are being read */
 };
 
@@ -39,11 +46,17 @@ struct car_sio {
     const struct car_api *api;
     struct car_tenant *tenant; /* NULL until the first namespace is connected */
     struct car_sio_socket *sockets[CAR_SIO_NSPS];
-    struct car_tenant *asked; /* whose the handshake says it is; NULL where `asked_status` says why not */
-    const char *asked_why;    /* static */
-    uint16_t asked_status;    /* 0: `asked` is good */
-    bool asked_named : 1;     /* the handshake names a tenant */
-    bool leaving : 1;         /* the server goes away, and something is owed first */
+    struct car_tenant *asked;      /* whose the handshake says it is; NULL where `asked_status` says why not */
+    struct car_grant *asked_grant; /* that goes with it */
+    struct car_address client;     /* of the handshake */
+    struct car_lease *asked_lease; /* on that, until the first namespace is connected; NULL where it says nobody */
+    struct car_room room;  /* the session's; its tenant's part from the handshake on, where that is good for one,
+                              else from the first namespace on */
+    char *asked_name;      /* the tenant that a handshake names which shows no good credential for it */
+    const char *asked_why; /* static */
+    uint16_t asked_status; /* 0: `asked` is good */
+    bool asked_named : 1;  /* the handshake names a tenant */
+    bool leaving : 1;      /* the server goes away, and something is owed first */
     bool ended : 1;
     unsigned pending; /* what holds it: commands whose event is not in the log yet, and all that is being read */
     unsigned replays; /* of them, replays */
@@ -71,6 +84,9 @@ void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *pack
 
 /* The socket goes, and is not to be greeted any more. */
 void car_sio_drop_greeting(struct car_sio_socket *socket);
+
+/* On whose behalf a client asks over a socket. Lives as long as its lease, or until that is renewed. */
+struct car_subscriber car_sio_subscriber(const struct car_sio_socket *socket);
 
 /* An event from a client, for a namespace that it has connected to. */
 void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet);

@@ -1,13 +1,16 @@
 #include "carillon/api/api.h"
 #include "carillon/base/block.h"
 #include "carillon/feed/event.h"
+#include "carillon/guard/lease.h"
 #include "carillon/net/net.h"
 
+#include "audit.h"
 #include "command.h"
+#include "refresh.h"
 #include "sio.h"
 
 /* The members of a command's argument, by what they are for. */
-enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, MEMBERS };
+enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, TOKEN, MEMBERS };
 
 /* A command, and how its author wants to hear of it. */
 struct asking {
@@ -64,7 +67,9 @@ static void on_answer(struct car_post *post, const struct car_event *event) {
     } else if (!sio->sockets[asking->nsp]) {
         /* it has left the namespace */
     } else if (!event) {
-        answer_bad(asking, "unavailable", "the event could not be stored");
+        struct car_refusal refusal;
+        car_post_refusal(post, &refusal);
+        answer_refusal(asking, &refusal);
     } else if (asking->has_id) {
         struct car_buf *out = begin(asking, "");
         CAR_BUF_LIT(out, "{\"event\":");
@@ -89,6 +94,7 @@ static void post_event(const struct asking *asking, const struct car_subscriber 
     if (car_command_post(subscriber, command, &w->post, &refusal) != 0) {
         asking->sio->pending--;
         car_block_free(w, sizeof *w);
+        car_audit_refusal(subscriber, "publish", &refusal);
         answer_refusal(asking, &refusal);
     }
 }
@@ -128,7 +134,9 @@ static void replay(const struct asking *asking, const struct car_subscriber *sub
     struct car_refusal refusal;
     struct car_sio *sio = asking->sio;
     if (sio->replays == CAR_REPLAYS_MAX) {
-        answer_bad(asking, "rate_limited", "too many replays at a time");
+        (void)car_refuse(&refusal, "rate_limited", NULL, "too many replays at a time");
+        car_audit_refusal(subscriber, "replay", &refusal);
+        answer_refusal(asking, &refusal);
         return;
     }
     struct reading *r = car_block_new(sizeof *r);
@@ -164,27 +172,59 @@ static bool read_argument(const struct car_socketio_packet *packet, struct car_j
     return argument.kind == CAR_JSON_OBJECT && car_json_pick(argument.raw, m, MEMBERS, NULL) == 0;
 }
 
+struct car_subscriber car_sio_subscriber(const struct car_sio_socket *socket) {
+    return (struct car_subscriber){
+        .api = socket->sio->api,
+        .tenant = socket->sio->tenant,
+        .worker = socket->sio->eio.worker,
+        .name = car_lease_name(socket->lease),
+        .scopes = socket->scopes,
+        .ended = car_lease_has_ended(socket->lease),
+        .grant = socket->lease ? socket->lease->grant : NULL,
+        .client = &socket->sio->client,
+    };
+}
+
+/* refresh */
+
+static void refresh(const struct asking *asking, struct car_sio_socket *socket, const struct car_json_value *token) {
+    const struct car_subscriber subscriber = car_sio_subscriber(socket);
+    struct car_refreshed refreshed;
+    struct car_refusal refusal;
+    if (car_refresh(&subscriber, socket->lease, token, &refreshed, &refusal) != 0) {
+        answer_refusal(asking, &refusal);
+        return;
+    }
+    socket->scopes = refreshed.scopes;
+    struct car_buf *out = begin(asking, "refreshed");
+    car_buf_printf(out, "{\"expires_at\":\"%.*s\"}]", CAR_RFC3339_LEN, refreshed.at);
+    car_sio_send(asking->sio, out);
+}
+
 void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet) {
     struct car_json_member m[MEMBERS] = {
         [MESSAGE] = {.name = "message"}, [METADATA] = {.name = "metadata"}, [EVENT_TYPE] = {.name = "event_type"},
         [TYPE] = {.name = "type"},       [SINCE] = {.name = "since"},       [SINCE_ID] = {.name = "sinceId"},
-        [LIMIT] = {.name = "limit"},     [EPOCH] = {.name = "epoch"},
+        [LIMIT] = {.name = "limit"},     [EPOCH] = {.name = "epoch"},       [TOKEN] = {.name = "token"},
     };
     struct car_sio *sio = socket->sio;
     const struct asking asking = {.sio = sio, .nsp = socket->nsp, .has_id = packet->has_id, .id = packet->id};
-    const struct car_subscriber subscriber = {.api = sio->api, .tenant = sio->tenant, .worker = sio->eio.worker};
+    const struct car_subscriber subscriber = car_sio_subscriber(socket);
     struct car_json_value name;
     struct car_span args;
     car_socketio_event(packet, &name, &args);
     bool posts = is(&name, "post_event");
+    bool refreshes = is(&name, "refresh");
     if (packet->mended) {
         answer_bad(&asking, "bad_request", CAR_SIO_MENDED);
-    } else if (!posts && !is(&name, "replay")) {
+    } else if (!posts && !refreshes && !is(&name, "replay")) {
         answer_bad(&asking, "bad_request", "unknown event");
     } else if (packet->attachments) {
         answer_bad(&asking, "validation_error", "binary is not taken");
     } else if (!read_argument(packet, m)) {
         answer_bad(&asking, "bad_request", "the argument must be an object");
+    } else if (refreshes) {
+        refresh(&asking, socket, &m[TOKEN].value);
     } else {
         bool long_name = m[EVENT_TYPE].value.kind != CAR_JSON_ABSENT;
         const struct car_command command = {

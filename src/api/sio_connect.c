@@ -8,21 +8,26 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/auth.h"
+#include "carillon/guard/lease.h"
+#include "carillon/guard/rooms.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/http.h"
 #include "carillon/proto/ws.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "command.h"
 #include "event_array.h"
 #include "join.h"
+#include "rate.h"
 #include "respond.h"
 #include "sio.h"
 
 #define LATEST_DEFAULT 50
 
 /* What a client sends along when it connects to a namespace, by what it is for. */
-enum member { TENANT, TENANT_ID, SINCE, SINCE_ID, EPOCH, SNAPSHOT, PID, OFFSET, MEMBERS };
+enum member { TENANT, TENANT_ID, TOKEN, API_KEY, SINCE, SINCE_ID, EPOCH, SNAPSHOT, PID, OFFSET, MEMBERS };
 
 /* A namespace on its way to be connected. */
 struct joining {
@@ -30,14 +35,16 @@ struct joining {
     enum car_sio_nsp nsp;
     struct car_span query; /* the namespace's */
     struct car_json_member m[MEMBERS];
+    struct car_buf named, token, key; /* what it names and shows; empty where it does not */
     struct car_identity who;
     struct car_sio_socket *socket;
     struct car_sio_pid pid;
-    uint64_t newest;          /* what the session is in step with */
-    bool recovers;            /* from `cursor.seq` on */
-    bool since;               /* begins just after `cursor.seq`, with an array of what comes next */
-    uint64_t latest;          /* else: an array of so many of the latest events */
-    struct car_cursor cursor; /* in the end: where the session begins */
+    uint64_t newest;               /* what the session is in step with */
+    bool recovers;                 /* from `cursor.seq` on */
+    bool since;                    /* begins just after `cursor.seq`, with an array of what comes next */
+    uint64_t latest;               /* else: an array of so many of the latest events */
+    struct car_cursor cursor;      /* in the end: where the session begins */
+    char epoch[CAR_EPOCH_LEN + 1]; /* the tenant's log's */
 };
 
 /* Refusing. */
@@ -64,7 +71,8 @@ static int name_once(struct car_buf *id, struct car_buf *name, struct car_refusa
 }
 
 /* The tenant that the payload names, or the namespace's query; 0 and an empty text where they name none. */
-static int named_here(struct joining *joining, struct car_buf *id, struct car_refusal *refusal) {
+static int named_here(struct joining *joining, struct car_refusal *refusal) {
+    struct car_buf *id = &joining->named;
     int err = 0;
     for (int i = TENANT; i <= TENANT_ID && !err; i++) {
         const struct car_json_value *value = &joining->m[i].value;
@@ -82,41 +90,110 @@ static int named_here(struct joining *joining, struct car_buf *id, struct car_re
     return err;
 }
 
+/* A credential in the payload; 0 and an empty text where there is none. */
+static int shown_here(const struct car_json_value *value, struct car_buf *out, const char *wrong,
+                      struct car_refusal *refusal) {
+    if (value->kind == CAR_JSON_ABSENT || value->kind == CAR_JSON_NULL) {
+        return 0;
+    }
+    if (value->kind != CAR_JSON_STRING || car_json_string_decode(value->raw, out) != 0) {
+        return car_refuse(refusal, "unauthorized", NULL, wrong);
+    }
+    return 0;
+}
+
+/* Whose it is by what is shown here; or, where nothing is, by what the handshake has shown. */
+static int authenticate(struct joining *joining, struct car_claim *claim, const char **why) {
+    const struct car_sio *sio = joining->sio;
+    const struct car_auth *auth = &sio->api->auth;
+    bool named = claim->tenant.ptr != NULL;
+    bool shows = auth->mode == CAR_AUTH_OPEN ? named && (!sio->asked_named || sio->asked_status == 0)
+                                             : claim->token.ptr || (auth->mode == CAR_AUTH_KEY && claim->key.ptr);
+    if (!shows) {
+        joining->who = (struct car_identity){.tenant = sio->asked,
+                                             .grant = car_grant_ref(sio->asked_grant),
+                                             .scopes = sio->asked_grant ? sio->asked_grant->scopes : CAR_SCOPES_ALL};
+        *why = sio->asked_why;
+        if (!sio->asked_status && named && !car_span_eq(claim->tenant, car_tenant_id(sio->asked))) {
+            *why = "the handshake names another tenant";
+            return 403;
+        }
+        return sio->asked_status;
+    }
+    if (!named && sio->asked_name) {
+        claim->tenant = car_span_cstr(sio->asked_name);
+    }
+    int status = car_auth_claim(auth, sio->eio.worker->reader, claim, &joining->who, why);
+    if (!status && sio->asked && sio->asked != joining->who.tenant) {
+        *why = "the handshake names another tenant";
+        return 403;
+    }
+    return status;
+}
+
+static struct car_claim claim_of(const struct joining *joining) {
+    return (struct car_claim){
+        .tenant = joining->named.len ? car_buf_view(&joining->named) : car_span_of(NULL, 0),
+        .token = joining->token.len ? car_buf_view(&joining->token) : car_span_of(NULL, 0),
+        .key = joining->key.len ? car_buf_view(&joining->key) : car_span_of(NULL, 0),
+    };
+}
+
 static int identify(struct joining *joining, struct car_refusal *refusal) {
     const struct car_sio *sio = joining->sio;
-    struct car_buf id = CAR_BUF_INIT;
-    const char *why = sio->asked_why;
-    int err = named_here(joining, &id, refusal);
-    int status = sio->asked_status;
-    joining->who = (struct car_identity){.tenant = sio->asked};
-    if (!err && id.len && (!sio->asked_named || status == 0)) {
-        status = car_auth_tenant(&sio->api->auth, sio->eio.worker->reader, car_buf_view(&id), &joining->who, &why);
-        if (!status && sio->asked && sio->asked != joining->who.tenant) {
-            status = 403;
-            why = "the handshake names another tenant";
-        }
-    }
-    car_buf_free(&id);
+    const char *why = NULL;
+    int err = named_here(joining, refusal);
+    err = err ? err : shown_here(&joining->m[TOKEN].value, &joining->token, "the token must be a string", refusal);
+    err = err ? err : shown_here(&joining->m[API_KEY].value, &joining->key, "the API key must be a string", refusal);
+    struct car_claim claim = claim_of(joining);
+    int status = err ? 0 : authenticate(joining, &claim, &why);
     if (!err && !status && sio->tenant && sio->tenant != joining->who.tenant) {
         status = 403;
         why = "this connection is another tenant's; open one of its own";
     }
+    if (!err && !status && !(joining->who.scopes & CAR_SCOPE_SUBSCRIBE)) {
+        status = 403;
+        why = car_auth_lacks(CAR_SCOPE_SUBSCRIBE);
+    }
     return !err && status ? car_refuse(refusal, car_problem_code(status), NULL, why) : err;
+}
+
+/* Each credential that is no good costs a unit of the address's limit for guesses, and one that is beyond that is not
+ * looked at. */
+static int identify_within_limits(struct joining *joining, struct car_refusal *refusal) {
+    const struct car_sio *sio = joining->sio;
+    struct car_takings takings;
+    car_takings_init(&takings);
+    int err = car_rate_guess(sio->api, sio->eio.worker, &sio->client, &takings, refusal);
+    err = err ? err : identify(joining, refusal);
+    if (!err) {
+        car_rates_give_back(&sio->api->rates, sio->eio.worker->reader, &takings);
+    }
+    return err;
 }
 
 /* Where it begins. */
 
 static struct car_subscriber subscriber_of(const struct joining *joining) {
-    return (struct car_subscriber){
-        .api = joining->sio->api, .tenant = joining->who.tenant, .worker = joining->sio->eio.worker};
+    return (struct car_subscriber){.api = joining->sio->api,
+                                   .tenant = joining->who.tenant,
+                                   .worker = joining->sio->eio.worker,
+                                   .scopes = joining->who.scopes};
 }
 
-static struct car_sio_realm realm_of(const struct joining *joining) {
+/* Who it is: by name, or by the API key. */
+static struct car_span name_of(const struct car_identity *who) {
+    struct car_span subject = car_identity_subject(who);
+    return subject.len == 0 && who->grant ? car_span_cstr(who->grant->key_id) : subject;
+}
+
+static struct car_sio_realm realm_of(struct joining *joining) {
+    car_feed_epoch(joining->sio->api->feed, joining->who.tenant, joining->epoch);
     return (struct car_sio_realm){
         .tenant = car_tenant_id(joining->who.tenant),
-        .subject = joining->who.subject,
+        .subject = name_of(&joining->who),
         .nsp = car_sio_name(joining->sio, joining->nsp),
-        .epoch = car_span_cstr(joining->sio->api->feed->epoch),
+        .epoch = car_span_cstr(joining->epoch),
     };
 }
 
@@ -264,9 +341,10 @@ static void start_with_array(struct joining *joining) {
     }
     car_join_scan(&greeting->scan, joining->who.tenant, sio->eio.worker, joining->latest, joining->newest);
     if (joining->since) {
+        struct car_subscriber subscriber = subscriber_of(joining);
         /* So is a seq that this log has not come to. */
         greeting->foreign =
-            car_command_is_foreign(sio->api, &joining->m[EPOCH].value) || joining->cursor.seq > joining->newest;
+            car_command_is_foreign(&subscriber, &joining->m[EPOCH].value) || joining->cursor.seq > joining->newest;
         greeting->after = greeting->foreign ? 0 : joining->cursor.seq;
         greeting->scan.first = greeting->after + 1;
         greeting->scan.descending = false;
@@ -292,13 +370,30 @@ static void greet(struct joining *joining) {
 
 /* Connecting. */
 
+static void on_revoked(void *holder) {
+    struct car_sio_socket *socket = holder;
+    struct car_subscriber subscriber = car_sio_subscriber(socket);
+    car_audit_subscriber(&subscriber, "socketio", CAR_AUDIT_ENDED, car_sio_name(socket->sio, socket->nsp), CAR_REVOKED);
+    car_eio_close(&socket->sio->eio, CAR_WS_POLICY, CAR_REVOKED);
+}
+
 static int attach(struct joining *joining, struct car_refusal *refusal) {
+    struct car_worker *worker = joining->sio->eio.worker;
     struct car_sio_socket *socket = calloc(1, sizeof *socket);
-    if (!socket ||
-        car_session_attach(&socket->session, joining->sio->eio.worker, joining->who.tenant, &joining->newest)) {
+    int err = socket ? car_lease_take(&socket->lease, worker, &joining->who, on_revoked, socket) : CAR_ENOMEM;
+    if (err == CAR_ECLOSED) {
+        free(socket);
+        return car_refuse(refusal, "unauthorized", NULL, CAR_REVOKED);
+    }
+    err = err ? err : car_session_attach(&socket->session, worker, joining->who.tenant, &joining->newest);
+    if (err) {
+        if (socket) {
+            car_lease_drop(&socket->lease);
+        }
         free(socket);
         return car_refuse(refusal, "unavailable", NULL, "out of memory");
     }
+    socket->scopes = (uint8_t)joining->who.scopes;
     socket->session.ops = &car_sio_session_ops;
     socket->sio = joining->sio;
     socket->nsp = joining->nsp;
@@ -310,8 +405,17 @@ static int attach(struct joining *joining, struct car_refusal *refusal) {
 static void detach(struct joining *joining) {
     if (joining->socket) {
         car_session_detach(&joining->socket->session);
+        car_lease_drop(&joining->socket->lease);
         free(joining->socket);
     }
+}
+
+/* For the tenant, where the handshake was not counted for it. */
+static int take_room(const struct joining *joining, struct car_refusal *refusal) {
+    struct car_sio *sio = joining->sio;
+    const char *why = "out of memory";
+    int err = car_rooms_take(sio->api->rooms, sio->eio.worker->reader, joining->who.tenant, NULL, &sio->room, &why);
+    return err ? car_refuse(refusal, err == CAR_EFULL ? "rate_limited" : "unavailable", NULL, why) : 0;
 }
 
 static void join(struct joining *joining) {
@@ -322,9 +426,12 @@ static void join(struct joining *joining) {
         car_sio_pid_make(&realm, &joining->pid);
     }
     sio->tenant = joining->who.tenant;
+    car_lease_drop(&sio->asked_lease); /* the namespace has its own */
     sio->sockets[joining->nsp] = joining->socket;
     joining->socket->recovered = joining->recovers;
     car_eio_settle(&sio->eio, sio->tenant);
+    struct car_subscriber subscriber = car_sio_subscriber(joining->socket);
+    car_audit_subscriber(&subscriber, "socketio", CAR_AUDIT_OK, car_sio_name(sio, joining->nsp), NULL);
     car_log_info("tenant %.*s: socket.io connection %s", (int)tenant.len, tenant.ptr,
                  joining->recovers ? "recovered" : "established");
     greet(joining);
@@ -335,12 +442,25 @@ static void join(struct joining *joining) {
     }
 }
 
+/* To the audit log. */
+static void tell_of_refusal(const struct joining *joining, const struct car_refusal *refusal) {
+    const struct car_sio *sio = joining->sio;
+    struct car_claim claim = claim_of(joining);
+    if (!claim.tenant.ptr) {
+        claim.tenant = car_span_cstr(sio->asked_name);
+    }
+    car_audit_namespace(sio->api, sio->eio.worker, &joining->who, &sio->client, &claim, car_sio_name(sio, joining->nsp),
+                        refusal);
+}
+
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet) {
     struct joining joining = {
         .sio = sio,
         .query = packet->query,
         .m = {[TENANT] = {.name = "tenant"},
               [TENANT_ID] = {.name = "tenantId"},
+              [TOKEN] = {.name = "token"},
+              [API_KEY] = {.name = "apiKey"},
               [SINCE] = {.name = "since"},
               [SINCE_ID] = {.name = "sinceId"},
               [EPOCH] = {.name = "epoch"},
@@ -365,16 +485,22 @@ void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *pack
         return;
     }
     int err = packet->mended ? car_refuse(&refusal, "bad_request", NULL, CAR_SIO_MENDED) : 0;
-    err = err ? err : identify(&joining, &refusal);
+    err = err ? err : identify_within_limits(&joining, &refusal);
     err = err ? err : attach(&joining, &refusal);
     if (!err) {
         joining.recovers = read_recovery(&joining);
         err = joining.recovers ? 0 : read_start(&joining, &refusal);
     }
+    err = err ? err : take_room(&joining, &refusal); /* last: what is refused has taken none */
     if (err) {
         detach(&joining);
+        tell_of_refusal(&joining, &refusal);
         refuse(sio, packet->nsp, refusal.message, refusal.code);
     } else {
         join(&joining);
     }
+    car_identity_drop(&joining.who);
+    car_buf_free(&joining.named);
+    car_buf_free(&joining.token);
+    car_buf_free(&joining.key);
 }

@@ -10,9 +10,9 @@
 
 /*
  * A session's name across reconnects, for connection state recovery. Nothing is kept for it: it is a random part, and a
- * digest of that with whose session it was, where, and of which log. So it is good for the same tenant and user, in the
- * same namespace, on the same log, on any worker and after a restart; for anybody else it is no pid. It opens nothing
- * by itself: who presents it presents a credential as well. Base64url.
+ * digest of that with whose session it was, where, and of which log. So it is good for the same tenant and user, or API
+ * key, in the same namespace, on the same log, on any worker and after a restart; for anybody else it is no pid. It
+ * opens nothing by itself: who presents it presents a credential as well. Base64url.
  */
 struct car_sio_pid {
     char text[CAR_SIO_PID_LEN];
@@ -20,7 +20,8 @@ struct car_sio_pid {
 
 /* What a pid is bound to. */
 struct car_sio_realm {
-    struct car_span tenant, subject, nsp, epoch;
+    struct car_span tenant, subject, nsp;
+    struct car_span epoch; /* car_feed_epoch: the pid of a tenant that had that id before is none */
 };
 
 void car_sio_pid_make(const struct car_sio_realm *realm, struct car_sio_pid *pid);

@@ -4,9 +4,12 @@
 
 #include "carillon/api/api.h"
 #include "carillon/base/clock.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/worker.h"
 
 #include "call.h"
 #include "respond.h"
@@ -30,11 +33,16 @@ static int by_id(const void *a, const void *b) {
     return strcmp(left.ptr, right.ptr); /* ids end in a NUL, and hold none */
 }
 
-static json_t *row(const struct car_tenant *tenant) {
+static json_t *row(struct car_reader *reader, const struct car_tenant *tenant) {
     char at[CAR_RFC3339_LEN];
     car_rfc3339_write(car_tenant_created_ms(tenant), at);
     struct car_span id = car_tenant_id(tenant);
-    return json_pack("{s:s%,s:s%,s:s%}", "id", id.ptr, id.len, "name", id.ptr, id.len, "created_at", at, sizeof at);
+    car_reader_enter(reader);
+    const char *name = car_tenant_terms(tenant)->name;
+    json_t *row = json_pack("{s:s%,s:s,s:s%}", "id", id.ptr, id.len, "name", name[0] ? name : id.ptr, "created_at", at,
+                            sizeof at);
+    car_reader_leave(reader);
+    return row;
 }
 
 void car_tenant_list(struct car_call *call) {
@@ -46,7 +54,7 @@ void car_tenant_list(struct car_call *call) {
         car_registry_each(registry, add, &roll);
         qsort(roll.tenants, roll.count, sizeof(struct car_tenant *), by_id);
         for (size_t i = 0; i < roll.count; i++) {
-            json_array_append_new(list, row(roll.tenants[i]));
+            json_array_append_new(list, row(call->worker->reader, roll.tenants[i]));
         }
     }
     free(roll.tenants);

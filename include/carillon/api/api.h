@@ -5,12 +5,14 @@
 #include <stdint.h>
 
 #include "carillon/guard/auth.h"
+#include "carillon/guard/rates.h"
 #include "carillon/net/eio_conn.h"
 #include "carillon/net/http_conn.h"
 
 struct car_config;
 struct car_feed;
 struct car_net;
+struct car_rooms;
 
 /* What the resources need. Filled before the workers run, never changed while they do. */
 struct car_api {
@@ -18,6 +20,8 @@ struct car_api {
     struct car_feed *feed;
     struct car_net *net;
     struct car_auth auth;
+    struct car_rooms *rooms; /* of the subscribers */
+    struct car_rates rates;
     struct car_eio_server sio; /* car_sio_set_up */
     const char *version;
     uint64_t started_us; /* car_clock_mono_us */
