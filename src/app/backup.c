@@ -66,7 +66,7 @@ int car_backup_main(int argc, char *const *argv) {
     for (int i = 1; i + taken < argc; i++) {
         flags[i] = argv[i + taken];
     }
-    struct car_flags_result result = car_flags_parse(argc - taken, flags, &config);
+    struct car_flags_result result = car_flags_parse(argc - taken, flags, NULL, &config);
     free(flags);
     if (!result.run) {
         return result.exit_code;

@@ -3,12 +3,16 @@
 #include <arpa/inet.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "carillon/base/address.h"
+#include "carillon/base/err.h"
 #include "carillon/base/options.h"
 #include "flags_check.h"
+#include "rate_env.h"
 
 #ifndef CARILLON_VERSION
 #define CARILLON_VERSION "0.1.0"
@@ -44,6 +48,8 @@ enum { THREADS_MAX = 1024 };
         }                                                                                                              \
     }
 
+#define RATE "N/WINDOW, such as 10/5s or 100/15m; N to 1000000000, WINDOW from 1ms to 24h"
+
 /* clang-format off */
 static const struct car_option ROWS[] = {
     {.group = "Listening", .name = "host", .arg = "ADDRESS", .kind = CAR_OPTION_STRING, FIELD(host),
@@ -58,15 +64,52 @@ static const struct car_option ROWS[] = {
     {.group = "Listening", .name = "max-connections", .arg = "N", .kind = CAR_OPTION_INT, FIELD(max_connections),
      .def = "100000", RANGE(1, 10000000),
      .help = "open connections at a time; one more is answered 503"},
+    {.group = "Listening", .name = "max-connections-per-tenant", .arg = "N", .kind = CAR_OPTION_INT,
+     FIELD(max_connections_tenant), .def_note = "off", RANGE(0, 10000000),
+     .help = "subscribers of one tenant at a time: WebSockets, event streams, Socket.IO sessions; one more is answered 429. A "
+             "tenant's own limit beats it; 0: off"},
+    {.group = "Listening", .name = "max-connections-per-ip", .arg = "N", .kind = CAR_OPTION_INT,
+     FIELD(max_connections_ip), .def_note = "off", RANGE(0, 10000000),
+     .help = "the same for one client's address, IPv6 by /64; 0: off"},
     {.group = "Listening", .name = "drain-timeout", .arg = "TIME", .kind = CAR_OPTION_DURATION,
      FIELD(drain_timeout_ms), .def = "10s", RANGE(0, HOURS(1)),
      .help = "how long a shutdown waits for connections to finish"},
+    {.group = "Listening", .name = "trusted-proxy", .arg = "CIDR", .kind = CAR_OPTION_LIST, FIELD(trusted_proxies),
+     RANGE(0, 1000), .check = car_flags_check_cidr, .allowed = "an address or a range such as 10.0.0.0/8 or fd00::/8",
+     .help = "a proxy in front, whose X-Forwarded-For says who the client is. Repeatable"},
+    {.group = "Listening", .name = "proxy-protocol", .kind = CAR_OPTION_BOOL, FIELD(proxy_protocol),
+     .help = "connections from a --trusted-proxy have to begin with a PROXY protocol header, version 2"},
 
     {.group = "Access", .name = "auth", .arg = "MODE", .kind = CAR_OPTION_CHOICE, FIELD(auth),
-     .def_note = "open on a loopback host; has to be named on any other",
-     WORDS({"open", CAR_AUTH_OPEN, false}, {"token", CAR_AUTH_TOKEN, true}, {"key", CAR_AUTH_KEY, true}),
-     .help = "open: the tenant's name is enough, for trusted networks only. token and key are not available in this "
-             "version"},
+     .def_note = "open on a loopback host, key on any other",
+     WORDS({"open", CAR_AUTH_OPEN, false}, {"token", CAR_AUTH_TOKEN, false}, {"key", CAR_AUTH_KEY, false}),
+     .help = "open: the tenant's name is enough, for trusted networks only. token: whoever shows the token of one of "
+             "--users. key: whoever shows an API key of the tenant, or a JSON Web Token"},
+    {.group = "Access", .name = "admin-key", .arg = "TEXT", .kind = CAR_OPTION_STRING, FIELD(admin_key), .secret = true,
+     .check = car_flags_check_admin_key, .allowed = "visible ASCII without spaces",
+     .def_note = "nobody's; in open mode on a loopback host everybody administers then",
+     .help = "who shows it as Authorization: Bearer makes, changes and removes tenants and their keys. Better set in the "
+             "environment: arguments are seen by everybody on the machine"},
+    {.group = "Access", .name = "users", .arg = "FILE", .kind = CAR_OPTION_STRING, FIELD(users),
+     .help = "the users of --auth token, YAML or JSON: users: a list of maps with tenant, name, token or token_sha256, "
+             "and scopes. SIGHUP reads it again"},
+    {.group = "Access", .name = "jwt-public-key", .arg = "FILE", .kind = CAR_OPTION_STRING, FIELD(jwt_public_key),
+     .help = "whoever holds its private key makes JSON Web Tokens for --auth key: a PEM public key, RSA of 2048 bits or "
+             "more (RS256) or EC P-256 (ES256). SIGHUP reads it again"},
+    {.group = "Access", .name = "jwt-algorithm", .arg = "ALG", .kind = CAR_OPTION_CHOICE, FIELD(jwt_algorithm),
+     .def_note = "what the key is for", WORDS({"RS256", CAR_JWT_RS256, false}, {"ES256", CAR_JWT_ES256, false}),
+     .help = "how such tokens are signed; has to fit the key"},
+    {.group = "Access", .name = "jwt-secret-file", .arg = "FILE", .kind = CAR_OPTION_STRING, FIELD(jwt_secret_file),
+     .def_note = "drawn at each start",
+     .help = "the secret (HS256) of the tokens that the server makes itself, so that they outlive a restart, and may be "
+             "made elsewhere with the same secret: 32 bytes or more; a newline at the end is no part of it. SIGHUP reads "
+             "it again"},
+    {.group = "Access", .name = "jwt-audience", .arg = "TEXT", .kind = CAR_OPTION_STRING, FIELD(jwt_audience),
+     .check = car_flags_check_jwt_text, .allowed = "1 to 256 bytes of UTF-8 without control characters",
+     .help = "a token has to have this as, or among, its aud"},
+    {.group = "Access", .name = "jwt-issuer", .arg = "TEXT", .kind = CAR_OPTION_STRING, FIELD(jwt_issuer),
+     .check = car_flags_check_jwt_text, .allowed = "1 to 256 bytes of UTF-8 without control characters",
+     .help = "a token has to have this as its iss"},
     {.group = "Access", .name = "tenants", .arg = "A,B,...", .kind = CAR_OPTION_LIST, FIELD(tenants),
      .def = "tenant_a,tenant_b", RANGE(0, 1000000), .check = car_flags_check_tenant,
      .allowed = "ids of 1 to 64 letters, digits, '.', '_' and '-', a letter or digit first",
@@ -80,6 +123,17 @@ static const struct car_option ROWS[] = {
      RANGE(0, 1000), ALIASES({"CORS_ORIGIN", false}), .check = car_flags_check_origin,
      .allowed = "* or an origin such as https://example.org or http://localhost:3000",
      .help = "an origin whose pages may use the server: scheme://host[:port], or * for all. Repeatable"},
+
+    {.group = "Limits", .name = "rate-limit-tenant", .arg = "N/WINDOW", .kind = CAR_OPTION_STRING,
+     FIELD(rate_limit_tenant.text), .def_note = "off", .check = car_flags_check_rate, .allowed = RATE,
+     .help = "events that each tenant may publish, where it has no limit of its own: so many at once, refilled evenly over "
+             "the window"},
+    {.group = "Limits", .name = "rate-limit-ip", .arg = "N/WINDOW", .kind = CAR_OPTION_STRING, FIELD(rate_limit_ip.text),
+     .def_note = "off", ALIASES({CAR_RATE_ENV_NAME, false}), .check = car_flags_check_rate, .allowed = RATE,
+     .help = "requests that each address may make of tenants' resources, and attempts to get in; of IPv6 each /64"},
+    {.group = "Limits", .name = "rate-limit-user", .arg = "N/WINDOW", .kind = CAR_OPTION_STRING,
+     FIELD(rate_limit_user.text), .def_note = "off", .check = car_flags_check_rate, .allowed = RATE,
+     .help = "the same for each user, or API key, of a tenant"},
 
     {.group = "Events", .name = "store", .arg = "URI", .kind = CAR_OPTION_STRING, FIELD(store),
      .def = "sqlite:carillon.db", .check = car_flags_check_store, .allowed = "memory:, sqlite:PATH or postgres://HOST/DATABASE",
@@ -139,6 +193,13 @@ static const struct car_option ROWS[] = {
      .help = "the least important entries to write: error, warn, info or debug"},
     {.group = "Logging", .name = "log-payloads", .kind = CAR_OPTION_BOOL, FIELD(log_payloads),
      .help = "let the content of events into the log"},
+    {.group = "Logging", .name = "audit-log", .arg = "FILE", .kind = CAR_OPTION_STRING, FIELD(audit_log),
+     .def = "stderr",
+     .help = "where each administrative act, each act of authentication and each refusal gets a line: a file, which is "
+             "appended to, and which SIGHUP opens anew; stderr; or off"},
+    {.group = "Logging", .name = "audit-format", .arg = "FORMAT", .kind = CAR_OPTION_CHOICE, FIELD(audit_format),
+     .def_note = "that of --log-format", WORDS({"text", CAR_AUDIT_TEXT, false}, {"json", CAR_AUDIT_JSON, false}),
+     .help = "text or json"},
 
     {.group = "Configuration", .name = "config", .arg = "FILE", .kind = CAR_OPTION_CONFIG, FIELD(config_file),
      .help = "a YAML file of settings; its keys are the names of these flags"},
@@ -162,11 +223,13 @@ static const struct car_options FLAGS = {
 static const char HELP_HEAD[] =
     "Usage: carillon [serve] [flags]\n"
     "       carillon backup FILE [flags]\n"
+    "       carillon hash-token\n"
     "\n"
     "A real-time event feed server for many tenants: REST in; WebSocket, Server-Sent\n"
     "Events and Socket.IO out.\n"
     "\n"
     "backup copies the database that --store names to a new file, also while a server uses it.\n"
+    "hash-token reads a token from standard input and prints what stands for it in a users' file.\n"
     "\n"
     "Write --flag value or --flag=value; --flag, --flag=false or --no-flag where no value is shown.\n"
     "A flag beats its environment variables, in the order shown, which beat the --config file.\n";
@@ -195,13 +258,52 @@ static uint32_t count_processors(void) {
     return count < 1 ? 1 : count > THREADS_MAX ? THREADS_MAX : (uint32_t)count;
 }
 
-/* The rules that tie one flag to another, and the defaults that hang on the machine. 0 or 2. */
+/* The ranges as they are compared. 0, or 1 where memory ran out. */
+static int read_proxies(struct car_config *config, struct car_buf *error) {
+    size_t count = config->trusted_proxies.count;
+    if (count == 0) {
+        return 0;
+    }
+    config->trusted = calloc(count, sizeof *config->trusted);
+    if (!config->trusted) {
+        car_buf_printf(error, "--trusted-proxy: %s", car_strerror(CAR_ENOMEM));
+        return 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)car_cidr_parse(car_span_cstr(config->trusted_proxies.items[i]), &config->trusted[i]); /* checked before */
+    }
+    return 0;
+}
+
+/* One of the flags that are about tokens, that is given; NULL where none is. */
+static const char *jwt_flag(const struct car_config *config) {
+    return config->jwt_public_key    ? "jwt-public-key"
+           : config->jwt_secret_file ? "jwt-secret-file"
+           : config->jwt_audience    ? "jwt-audience"
+           : config->jwt_issuer      ? "jwt-issuer"
+                                     : NULL;
+}
+
+/* The rules that tie one flag to another, and the defaults that hang on the machine. 0, 1 or 2. */
 static int settle(struct car_config *config, struct car_buf *error) {
-    if (config->auth == CAR_AUTH_UNSET && !car_flags_is_loopback(config->host)) {
-        car_buf_printf(error,
-                       "--host: '%s' is not a loopback address, so --auth has to be named; allowed: --auth open, which "
-                       "lets in everybody who can reach it",
-                       config->host);
+    if ((config->auth == CAR_AUTH_TOKEN) != (config->users != NULL)) {
+        car_buf_printf(error, config->users ? "--users: is for --auth token only"
+                                            : "--auth token: --users has to name a file");
+        return 2;
+    }
+    if (config->proxy_protocol && config->trusted_proxies.count == 0) {
+        car_buf_printf(error, "--proxy-protocol: --trusted-proxy has to name the proxies that speak it");
+        return 2;
+    }
+    if (config->jwt_algorithm != CAR_JWT_OF_KEY && !config->jwt_public_key) {
+        car_buf_printf(error, "--jwt-algorithm: is for --jwt-public-key only");
+        return 2;
+    }
+    if (config->auth == CAR_AUTH_UNSET) {
+        config->auth = car_flags_is_loopback(config->host) ? CAR_AUTH_OPEN : CAR_AUTH_KEY;
+    }
+    if (config->auth != CAR_AUTH_KEY && jwt_flag(config)) {
+        car_buf_printf(error, "--%s: is for --auth key only", jwt_flag(config));
         return 2;
     }
     if (config->tenants.count > config->max_tenants) {
@@ -209,8 +311,8 @@ static int settle(struct car_config *config, struct car_buf *error) {
                        (unsigned)config->max_tenants);
         return 2;
     }
-    if (config->auth == CAR_AUTH_UNSET) {
-        config->auth = CAR_AUTH_OPEN;
+    if (config->audit_format == CAR_AUDIT_AS_LOG) {
+        config->audit_format = config->log_format == CAR_LOG_JSON ? CAR_AUDIT_JSON : CAR_AUDIT_TEXT;
     }
     if (config->threads == 0) {
         config->threads = count_processors();
@@ -218,7 +320,10 @@ static int settle(struct car_config *config, struct car_buf *error) {
     if (config->retention) {
         car_flags_read_retention(config->retention, &config->retention_ms, &config->retention_count);
     }
-    return 0;
+    car_flags_read_rate(&config->rate_limit_tenant);
+    car_flags_read_rate(&config->rate_limit_ip);
+    car_flags_read_rate(&config->rate_limit_user);
+    return read_proxies(config, error);
 }
 
 int car_flags_load(int argc, char *const *argv, char *const *envp, struct car_config *out,
@@ -226,7 +331,14 @@ int car_flags_load(int argc, char *const *argv, char *const *envp, struct car_co
     struct flags flags = {0};
     *out = (struct car_config){0};
     *action = CAR_FLAGS_RUN;
-    int code = car_options_parse(&FLAGS, argc, argv, envp, &flags, error);
+    struct car_rate_env env;
+    int code = 1;
+    if (car_rate_env_open(&env, envp) == 0) {
+        code = car_options_parse(&FLAGS, argc, argv, env.envp, &flags, error);
+    } else {
+        car_buf_printf(error, "%s", car_strerror(CAR_ENOMEM));
+    }
+    car_rate_env_close(&env);
     if (code == 0 && flags.show == 0) {
         code = settle(&flags.config, error);
     }
@@ -265,16 +377,25 @@ static int exit_code_of(int code, const struct car_buf *error) {
     return code;
 }
 
-struct car_flags_result car_flags_parse(int argc, char *const *argv, struct car_config *out) {
+struct car_flags_result car_flags_parse(int argc, char *const *argv, car_flags_check_fn *check,
+                                        struct car_config *out) {
     struct car_flags_result result = {0};
     struct car_buf text = CAR_BUF_INIT;
     struct car_buf error = CAR_BUF_INIT;
     enum car_flags_action action;
     result.exit_code = exit_code_of(car_flags_load(argc, argv, environ, out, &action, &error), &error);
+    if (result.exit_code == 0 && action == CAR_FLAGS_CHECK && check) {
+        int err = check(out, &error);
+        if (err && error.len == 0) {
+            car_buf_span(&error, car_span_cstr(car_strerror(err)));
+        }
+        result.exit_code = err ? 1 : 0;
+    }
     if (result.exit_code != 0) {
         /* Where there was no memory for the message either, the line still says that something is wrong. */
         car_buf_printf(&text, "carillon: %.*s\n", (int)error.len, error.len ? error.data : "");
         (void)print(stderr, &text);
+        car_config_free(out);
     } else if (action == CAR_FLAGS_RUN) {
         result.run = true;
     } else {

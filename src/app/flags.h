@@ -27,12 +27,15 @@ struct car_flags_result {
     int exit_code;
 };
 
+/* What --check-config looks at beside the flags themselves. 0; or another code, and `error` has a line, or is empty. */
+typedef int car_flags_check_fn(const struct car_config *config, struct car_buf *error);
+
 /*
  * The form for main(): loads from argv and the process's environment, and itself prints help, version, the verdict of
- * --check-config (stdout) and errors (one line on stderr, `carillon: …`). Where `run` is true *out is whole and belongs
- * to the caller: car_config_free. Otherwise *out is empty.
+ * --check-config (stdout; `check`, which may be NULL, has to agree) and errors (one line on stderr, `carillon: …`).
+ * Where `run` is true *out is whole and belongs to the caller: car_config_free. Otherwise *out is empty.
  */
-struct car_flags_result car_flags_parse(int argc, char *const *argv, struct car_config *out);
+struct car_flags_result car_flags_parse(int argc, char *const *argv, car_flags_check_fn *check, struct car_config *out);
 
 /* The version's text, "0.1.0". */
 const char *car_flags_version(void);

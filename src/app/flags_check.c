@@ -6,16 +6,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "carillon/base/address.h"
+#include "carillon/base/config.h"
+#include "carillon/base/err.h"
 #include "carillon/base/options.h"
+#include "carillon/base/retain.h"
 #include "carillon/base/span.h"
+#include "carillon/base/utf8.h"
+#include "carillon/guard/rate_limit.h"
 #include "carillon/store/postgres.h"
 
-/* Limits of what is kept: a second to a thousand years, and a number that JSON can say. */
-#define AGE_MIN   UINT64_C(1000)
-#define AGE_MAX   (UINT64_C(1000) * 366 * 24 * 3600 * 1000)
-#define COUNT_MAX (UINT64_C(1) << 53)
-
-enum { HOST_MAX = 253, TENANT_MAX = 64, NAMESPACE_MAX = 64 };
+enum { HOST_MAX = 253, TENANT_MAX = 64, NAMESPACE_MAX = 64, JWT_TEXT_MAX = 256 };
 
 static bool is_lower(char c) {
     return c >= 'a' && c <= 'z';
@@ -82,10 +83,37 @@ const char *car_flags_check_tenant(char *value) {
     return is_alnum(value[0]) && id.len <= TENANT_MAX && has_only(id, "._-") ? NULL : "is not a tenant id";
 }
 
+const char *car_flags_check_cidr(char *value) {
+    struct car_cidr cidr;
+    return car_cidr_parse(car_span_cstr(value), &cidr) == 0 ? NULL : "is not an address or a range of them";
+}
+
+const char *car_flags_check_admin_key(char *value) {
+    for (const char *p = value; *p; p++) {
+        if (*p <= ' ' || *p > '~') {
+            return "has a character that no header can carry";
+        }
+    }
+    return NULL;
+}
+
 const char *car_flags_check_namespace(char *value) {
     struct car_span name = car_span_of(value, strlen(value));
     bool good = value[0] == '/' && name.len >= 2 && name.len <= NAMESPACE_MAX && has_only(name, "-._~/");
     return good ? NULL : "is not a namespace";
+}
+
+const char *car_flags_check_jwt_text(char *value) {
+    struct car_span text = car_span_cstr(value);
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)value[i] < ' ' || value[i] == 0x7F) {
+            return "has a control character";
+        }
+    }
+    if (text.len > JWT_TEXT_MAX) {
+        return "is too long";
+    }
+    return text.len && car_utf8_valid(value, text.len) ? NULL : "is not UTF-8";
 }
 
 /* 1 to 65535 without a leading zero; `text` begins behind the colon. */
@@ -154,32 +182,33 @@ const char *car_flags_check_store(char *value) {
     return "is not a store's URI";
 }
 
-/* What is wrong with the text, if anything. */
-static const char *read_retention(struct car_span text, uint64_t *ms, uint64_t *count) {
-    const char *slash = memchr(text.ptr, '/', text.len);
-    *ms = 0;
-    *count = 0;
-    if (!slash || text.len == 1) {
-        return "is no retention";
-    }
-    struct car_span age = car_span_of(text.ptr, (size_t)(slash - text.ptr));
-    struct car_span number = car_span_of(slash + 1, text.len - age.len - 1);
-    if (age.len && car_option_read_duration(age, ms) != 0) {
-        return "has no duration before the slash";
-    }
-    if (number.len && car_span_u64(number, UINT64_MAX, count) != 0) {
-        return "has no number behind the slash";
-    }
-    bool fits = (!age.len || (*ms >= AGE_MIN && *ms <= AGE_MAX)) && (!number.len || (*count && *count <= COUNT_MAX));
-    return fits ? NULL : "is out of range";
-}
-
 const char *car_flags_check_retention(char *value) {
     uint64_t ms;
     uint64_t count;
-    return read_retention(car_span_cstr(value), &ms, &count);
+    return car_retain_read(car_span_cstr(value), &ms, &count);
+}
+
+const char *car_flags_check_rate(char *value) {
+    struct car_rate_limit limit;
+    switch (car_rate_limit_read(value, &limit)) {
+    case 0:
+        return NULL;
+    case CAR_ETOOBIG:
+        return "is out of range";
+    default:
+        return "is not a limit";
+    }
+}
+
+void car_flags_read_rate(struct car_config_rate *rate) {
+    struct car_rate_limit limit = {0};
+    if (rate->text) {
+        (void)car_rate_limit_read(rate->text, &limit);
+    }
+    rate->count = limit.count;
+    rate->window_ms = limit.window_ms;
 }
 
 void car_flags_read_retention(const char *value, uint64_t *ms, uint64_t *count) {
-    (void)read_retention(car_span_cstr(value), ms, count);
+    (void)car_retain_read(car_span_cstr(value), ms, count);
 }

@@ -1,7 +1,9 @@
 #include "carillon/base/config.h"
 
+#include "access.h"
 #include "backup.h"
 #include "flags.h"
+#include "hash_token.h"
 #include "server.h"
 
 int main(int argc, char **argv) {
@@ -9,7 +11,10 @@ int main(int argc, char **argv) {
     if (car_backup_is_asked(argc, argv)) {
         return car_backup_main(argc, argv);
     }
-    struct car_flags_result flags = car_flags_parse(argc, argv, &config);
+    if (car_hash_token_is_asked(argc, argv)) {
+        return car_hash_token_main(argc, argv);
+    }
+    struct car_flags_result flags = car_flags_parse(argc, argv, car_access_check, &config);
     if (!flags.run) {
         return flags.exit_code;
     }

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "carillon/api/api.h"
+#include "carillon/base/audit.h"
 #include "carillon/base/clock.h"
 #include "carillon/base/config.h"
 #include "carillon/base/err.h"
@@ -16,6 +18,9 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/registry.h"
+#include "carillon/guard/lease.h"
+#include "carillon/guard/rooms.h"
+#include "carillon/guard/users.h"
 #include "carillon/net/listener.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/control.h"
@@ -24,6 +29,8 @@
 #include "carillon/store/memory.h"
 #include "carillon/store/postgres.h"
 #include "carillon/store/sqlite.h"
+
+#include "access.h"
 
 #define DRAIN_LOOK_MS 20
 #define HEAP_STEP     (1 << 20)
@@ -38,6 +45,7 @@ struct server {
     struct car_feed feed;
     struct car_net net;
     struct car_api api;
+    struct car_access access; /* to `api.auth` */
     struct car_worker **workers;
     unsigned started;
     struct car_control *control;
@@ -139,8 +147,15 @@ static void on_end(void *user, const char *signal_name) {
 }
 
 static void on_reload(void *user) {
-    (void)user;
-    car_log_info("SIGHUP: nothing that could be reloaded");
+    struct server *server = user;
+    if (car_audit_reopen() != 0) {
+        car_log_error("SIGHUP: the audit log stays where it was: %s: %s", server->config->audit_log, strerror(errno));
+    }
+    if (car_access_reload(&server->access)) {
+        for (unsigned i = 0; i < server->started; i++) {
+            car_lease_look(server->workers[i]);
+        }
+    }
 }
 
 static const struct car_control_ops CONTROL_OPS = {.end = on_end, .reload = on_reload, .tick = on_tick};
@@ -206,16 +221,17 @@ static int open_feed(struct server *server) {
     server->reader = server->reclaim ? car_reader_open(server->reclaim) : NULL;
     server->feed.registry = car_registry_new(server->config->max_tenants);
     server->feed.keep = server->config->buffer_size;
-    if (server->config->retention_count && server->config->retention_count < server->feed.keep) {
-        server->feed.keep = (uint32_t)server->config->retention_count;
-    }
     server->feed.retain = server->config->retention_count;
     car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
     server->feed.named_head = car_buf_view(&server->named_head);
     if (server->named_head.failed || !server->reader || !server->feed.registry) {
         return CAR_ENOMEM;
     }
-    int err = open_log(server);
+    server->access = (struct car_access){.auth = &server->api.auth, .config = server->config, .reader = server->reader};
+    int err = car_access_prepare(&server->access, &server->feed);
+    server->api.rooms = car_rooms_new(server->config->max_connections_tenant, server->config->max_connections_ip);
+    err = server->api.rooms ? err : CAR_ENOMEM;
+    err = err ? err : open_log(server);
     return err ? err : add_tenants(server);
 }
 
@@ -230,16 +246,24 @@ static void fill_net(struct server *server) {
     server->net.ping_timeout_ms = config->ping_timeout_ms;
     server->net.sse_keepalive_ms = config->sse_keepalive_ms;
     server->net.max_sessions = config->max_connections;
+    server->net.trusted = config->trusted;
+    server->net.trusted_count = config->trusted_proxies.count;
+    server->net.proxy_protocol = config->proxy_protocol;
+}
+
+static struct car_rate_limit limit_of(const struct car_config_rate *rate) {
+    return (struct car_rate_limit){.count = rate->count, .window_ms = rate->window_ms};
 }
 
 static void fill_api(struct server *server, const char *version) {
     server->api.config = server->config;
     server->api.feed = &server->feed;
     server->api.net = &server->net;
-    server->api.auth.registry = server->feed.registry;
-    server->api.auth.auto_tenants = server->config->auto_tenants;
     server->api.version = version;
     server->api.started_us = car_clock_mono_us();
+    server->api.rates.tenant = limit_of(&server->config->rate_limit_tenant);
+    server->api.rates.ip = limit_of(&server->config->rate_limit_ip);
+    server->api.rates.user = limit_of(&server->config->rate_limit_user);
     car_sio_set_up(&server->api);
 }
 
@@ -263,6 +287,7 @@ static int open_workers(struct server *server) {
         server->feed.worker_count = i + 1;
         server->net.worker_count = i + 1;
         err = car_feed_attach(&server->feed, worker);
+        err = err ? err : car_lease_attach(worker);
         err = err ? err : car_net_attach(&server->net, worker);
         if (err) {
             return err;
@@ -309,12 +334,16 @@ static void close_all(struct server *server) {
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         struct car_worker *worker = server->workers[i];
         car_net_detach(worker);
+        car_lease_detach(worker);
         car_feed_detach(worker);
         car_worker_close(&worker);
     }
     free(server->workers);
     free(server->abort_notes);
     free(server->stop_notes);
+    car_rooms_free(&server->api.rooms);
+    car_access_close(&server->access);
+    car_rates_close(&server->api.rates);
     if (server->reader) {
         car_reader_close(&server->reader);
     }
@@ -357,11 +386,37 @@ static void announce(const struct server *server) {
     }
 }
 
+/* What is wrong is told here. */
+static int open_access(struct server *server) {
+    struct car_buf error = CAR_BUF_INIT;
+    int err = car_access_open(&server->access, &error);
+    if (error.len) {
+        fprintf(stderr, "carillon: %.*s\n", (int)error.len, error.data);
+        server->told = true;
+    }
+    car_buf_free(&error);
+    return err;
+}
+
+/* What is wrong is told here. */
+static int open_audit(struct server *server) {
+    const struct car_config *config = server->config;
+    int err = car_audit_open(config->audit_log, config->audit_format == CAR_AUDIT_JSON ? CAR_LOG_JSON : CAR_LOG_TEXT);
+    if (err == CAR_ESYS) {
+        fprintf(stderr, "carillon: --audit-log: %s: %s\n", config->audit_log, strerror(errno));
+        server->told = true;
+    }
+    return err;
+}
+
 static int set_up(struct server *server, const char *version) {
     int err = car_control_open(&server->control, &CONTROL_OPS, server);
+    err = err ? err : open_audit(server);
     err = err ? err : open_feed(server);
     fill_net(server);
     fill_api(server, version);
+    err = err ? err : open_access(server);
+    err = err ? err : car_rates_open(&server->api.rates);
     err = err ? err : open_workers(server);
     if (err && !server->told) {
         die("cannot start", err);
@@ -390,5 +445,6 @@ int car_server_run(const struct car_config *config, const char *version) {
     }
     car_listener_close(&server.listener);
     close_all(&server);
+    car_audit_close();
     return err ? 1 : 0;
 }
