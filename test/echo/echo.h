@@ -18,11 +18,11 @@ extern const struct car_http_app echo_http;
 
 /* Engine.IO sessions that send every message back. */
 extern const struct car_eio_ops echo_engineio_ops;
-struct car_eio *echo_engineio_open(void *app, struct car_worker *worker, const struct car_http_request *req);
+struct car_eio *echo_engineio_open(void *app, struct car_exchange *exchange, const struct car_http_request *req);
 
 /* Socket.IO clients, in the namespaces / and /custom: what they connect with comes back as `auth`, `message` as
  * `message-back`, and `message-with-ack` as its acknowledgement. */
 extern const struct car_eio_ops echo_socketio_ops;
-struct car_eio *echo_socketio_open(void *app, struct car_worker *worker, const struct car_http_request *req);
+struct car_eio *echo_socketio_open(void *app, struct car_exchange *exchange, const struct car_http_request *req);
 
 #endif

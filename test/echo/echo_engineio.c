@@ -31,9 +31,12 @@ static void on_ended(struct car_eio *eio) {
 const struct car_eio_ops echo_engineio_ops = {
     .message = on_message, .drained = on_nothing, .upgraded = on_nothing, .leave = car_eio_go_away, .ended = on_ended};
 
-struct car_eio *echo_engineio_open(void *app, struct car_worker *worker, const struct car_http_request *req) {
+struct car_eio *echo_engineio_open(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
-    (void)worker;
     (void)req;
-    return calloc(1, sizeof(struct car_eio));
+    struct car_eio *eio = calloc(1, sizeof *eio);
+    if (!eio) {
+        car_eio_unavailable(exchange);
+    }
+    return eio;
 }

@@ -161,13 +161,14 @@ static void on_ended(struct car_eio *eio) {
 const struct car_eio_ops echo_socketio_ops = {
     .message = on_message, .drained = on_nothing, .upgraded = on_nothing, .leave = car_eio_go_away, .ended = on_ended};
 
-struct car_eio *echo_socketio_open(void *app, struct car_worker *worker, const struct car_http_request *req) {
+struct car_eio *echo_socketio_open(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
-    (void)worker;
     (void)req;
     struct client *client = calloc(1, sizeof *client);
-    if (client) {
-        client->timer.fire = on_timer;
+    if (!client) {
+        car_eio_unavailable(exchange);
+        return NULL;
     }
-    return client ? &client->eio : NULL;
+    client->timer.fire = on_timer;
+    return &client->eio;
 }

@@ -33,6 +33,14 @@ static void must(bool ok, const char *what) {
 
 /* The feed and its workers. */
 
+static car_account_key_fn told;
+static void *told_user;
+
+void feed_tell_keys(car_account_key_fn key, void *user) {
+    told = key;
+    told_user = user;
+}
+
 /* All but the log. */
 static void open_without_log(struct feed_fixture *f, unsigned workers, uint32_t keep) {
     *f = (struct feed_fixture){0};
@@ -41,6 +49,8 @@ static void open_without_log(struct feed_fixture *f, unsigned workers, uint32_t 
     f->reader = f->reclaim ? car_reader_open(f->reclaim) : NULL;
     f->feed.registry = car_registry_new(TENANTS_MAX);
     f->feed.keep = keep;
+    f->feed.key = told;
+    f->feed.key_user = told_user;
     f->feed.named_head = CAR_SPAN(FEED_SIO_NAMED);
     must(f->reader && f->feed.registry, "no memory");
     f->feed.workers = f->workers;

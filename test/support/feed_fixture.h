@@ -10,6 +10,7 @@
 
 #include "carillon/base/buf.h"
 #include "carillon/base/span.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/session.h"
 #include "carillon/feed/wire.h"
@@ -38,6 +39,9 @@ struct feed_fixture {
     atomic_ulong failed;
     atomic_ulong astray; /* answers on another thread than the publisher's */
 };
+
+/* Whom logs that are opened from now on tell of the keys they have. */
+void feed_tell_keys(car_account_key_fn key, void *user);
 
 /* With the log in memory. */
 void feed_open(struct feed_fixture *f, unsigned workers, uint32_t keep);

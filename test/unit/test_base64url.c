@@ -40,7 +40,40 @@ static void test_refused(void) {
     CU_ASSERT_EQUAL(car_base64url_read(CAR_SPAN("AAAA"), out, 3), 0);
 }
 
-static const struct car_test TESTS[] = {{"write and read", test_write_and_read}, {"refused", test_refused}};
+/* Any length, as long as it is the one spelling of its bytes. */
+static void test_decode(void) {
+    static const char *const BAD[] = {"A",  "AAAAA",  "AA=",   "AA==",   "AAA=", "AAAA=", "AA A",
+                                      "A+", "AA/",    "AB",    "AP",     "AAB",  "AAD",   "A\n",
+                                      "=",  "AAAAAB", "A\xc3", "AA\x80", "AAA.", "AAAA.A"};
+    uint8_t out[64];
+    size_t len = 7;
+    for (size_t n = 0; n <= 48; n++) {
+        uint8_t bytes[48];
+        char digits[68];
+        car_random(bytes, sizeof bytes);
+        size_t chars = car_base64_write(bytes, n, digits);
+        while (chars && digits[chars - 1] == '=') {
+            chars--;
+        }
+        for (size_t i = 0; i < chars; i++) {
+            digits[i] = (char)(digits[i] == '+' ? '-' : digits[i] == '/' ? '_' : digits[i]);
+        }
+        char written[68];
+        memset(written, '!', sizeof written);
+        car_base64url_write(bytes, n, written);
+        CU_ASSERT(chars == (4 * n + 2) / 3 && memcmp(written, digits, chars) == 0 && written[chars] == '!');
+        CU_ASSERT_EQUAL(car_base64url_decode(car_span_of(digits, chars), out, &len), 0);
+        CU_ASSERT(len == n && memcmp(out, bytes, n) == 0);
+    }
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        CU_ASSERT_EQUAL(car_base64url_decode(car_span_cstr(BAD[i]), out, &len), CAR_EINVAL);
+        CU_ASSERT_EQUAL(len, 0);
+    }
+    CU_ASSERT_EQUAL(car_base64url_decode(car_span_of("A\0", 2), out, &len), CAR_EINVAL);
+}
+
+static const struct car_test TESTS[] = {
+    {"write and read", test_write_and_read}, {"refused", test_refused}, {"decode", test_decode}};
 
 int main(void) {
     return car_suite_main("base64url", TESTS, sizeof TESTS / sizeof *TESTS);

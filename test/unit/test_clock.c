@@ -149,6 +149,9 @@ static void test_clocks(void) {
     CU_ASSERT_EQUAL(back, 0);
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     CU_ASSERT_TRUE(car_clock_mono_us() - start >= 20000);
+    start = car_clock_mono_us();
+    uint64_t between = car_clock_mono_ns() / 1000;
+    CU_ASSERT_TRUE(start <= between && between <= car_clock_mono_us());
 }
 
 static const struct car_test TESTS[] = {{"write", test_write},

@@ -1,5 +1,6 @@
 #include "carillon/base/crypto.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,38 @@ static void test_digests(void) {
     check_hex(sha256, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     car_sha256("", 0, sha256);
     check_hex(sha256, 32, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+static void *digest_by_turns(void *good) {
+    for (int i = 0; i < 100; i++) {
+        uint8_t out[64];
+        char text[65] = "";
+        bool first = i % 2 == 0;
+        memset(out, '!', sizeof out);
+        (first ? car_sha1 : car_sha256)("abc", 3, out);
+        snprintf(text, sizeof text, "%02x%02x%02x%02x", out[0], out[1], out[2], out[first ? 19 : 31]);
+        *(bool *)good =
+            *(bool *)good && out[first ? 20 : 32] == '!' && strcmp(text, first ? "a9993e9d" : "ba7816ad") == 0;
+    }
+    return NULL;
+}
+
+/* Either digest after the other, on threads that come and go at once: what a thread keeps for them is its own, and goes
+ * with it. */
+static void test_digests_on_threads(void) {
+    enum { THREADS = 4, ROUNDS = 20 };
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_t threads[THREADS];
+        bool good[THREADS];
+        for (int i = 0; i < THREADS; i++) {
+            good[i] = true;
+            CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, digest_by_turns, &good[i]), 0);
+        }
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(threads[i], NULL);
+            CU_ASSERT_TRUE(good[i]);
+        }
+    }
 }
 
 /* RFC 6455, section 1.3. */
@@ -101,6 +134,7 @@ static void test_random(void) {
 }
 
 static const struct car_test TESTS[] = {{"digests", test_digests},
+                                        {"digests on threads", test_digests_on_threads},
                                         {"WebSocket accept", test_websocket_accept},
                                         {"base64", test_base64},
                                         {"base64, read", test_base64_read},

@@ -50,9 +50,9 @@ static void on_ended(struct car_eio *eio) {
 static const struct car_eio_ops OPS = {
     .message = on_message, .drained = on_drained, .upgraded = on_upgraded, .leave = car_eio_go_away, .ended = on_ended};
 
-static struct car_eio *open_eio(void *app, struct car_worker *worker, const struct car_http_request *req) {
+static struct car_eio *open_eio(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     (void)app;
-    (void)worker;
+    (void)exchange;
     (void)req;
     t.eio = calloc(1, sizeof *t.eio);
     return t.eio;

@@ -18,12 +18,13 @@ static void new_keys(void) {
 /* What an id says to whom it concerns, and to nobody else. */
 static void check(struct car_span tenant, uint64_t seq) {
     struct car_uuid id;
-    car_event_id_make(&key, tenant, seq, &id);
+    car_event_id_make(&key, tenant, 5, seq, &id);
     CU_ASSERT_EQUAL(id.bytes[6] >> 4, 4);
     CU_ASSERT_EQUAL(id.bytes[8] >> 6, 2);
-    CU_ASSERT_EQUAL(car_event_id_seq(&key, tenant, &id), seq);
-    CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("stranger"), &id), 0);
-    CU_ASSERT_EQUAL(car_event_id_seq(&other, tenant, &id), 0);
+    CU_ASSERT_EQUAL(car_event_id_seq(&key, tenant, 5, &id), seq);
+    CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("stranger"), 5, &id), 0);
+    CU_ASSERT_EQUAL(car_event_id_seq(&other, tenant, 5, &id), 0);
+    CU_ASSERT_EQUAL(car_event_id_seq(&key, tenant, 6, &id), 0); /* one that had the same name */
 }
 
 static void test_round_trip(void) {
@@ -42,11 +43,11 @@ static void test_round_trip(void) {
 static void test_altered(void) {
     struct car_uuid id;
     new_keys();
-    car_event_id_make(&key, CAR_SPAN("a"), 7, &id);
+    car_event_id_make(&key, CAR_SPAN("a"), 5, 7, &id);
     for (unsigned bit = 0; bit < 128; bit++) {
         struct car_uuid altered = id;
         altered.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("a"), &altered), 0);
+        CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("a"), 5, &altered), 0);
     }
 }
 
@@ -56,7 +57,7 @@ static void test_strangers(void) {
     for (unsigned i = 0; i < MANY; i++) {
         struct car_uuid id;
         car_uuid_make(&id);
-        CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("a"), &id), 0);
+        CU_ASSERT_EQUAL(car_event_id_seq(&key, CAR_SPAN("a"), 5, &id), 0);
     }
 }
 
@@ -67,8 +68,8 @@ static void test_looks_random(void) {
     struct car_uuid id, again;
     new_keys();
     for (unsigned i = 1; i <= MANY; i++) {
-        car_event_id_make(&key, CAR_SPAN("a"), i, &id);
-        car_event_id_make(&key, CAR_SPAN("a"), i, &again);
+        car_event_id_make(&key, CAR_SPAN("a"), 5, i, &id);
+        car_event_id_make(&key, CAR_SPAN("a"), 5, i, &again);
         CU_ASSERT_NOT_EQUAL(memcmp(&id, &again, sizeof id), 0);
         for (unsigned bit = 0; bit < 128; bit++) {
             ones[bit] += id.bytes[bit / 8] >> (7 - bit % 8) & 1u;

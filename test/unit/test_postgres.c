@@ -98,7 +98,7 @@ static void test_update(void) {
     let_go(&asked);
     CU_ASSERT_EQUAL(postgres_number(uri, "SELECT count FROM carillon.types WHERE tenant = 7 AND type = 't1'"), 2);
     CU_ASSERT_EQUAL(postgres_number(uri, "SELECT octet_length(id_key) FROM carillon.log"), 32);
-    CU_ASSERT_EQUAL(postgres_number(uri, "SELECT count(*) FROM carillon.versions"), 2);
+    CU_ASSERT_EQUAL(postgres_number(uri, "SELECT count(*) FROM carillon.versions"), 3);
     feed_close(&f);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "carillon/base/err.h"
+#include "carillon/feed/account.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
 #include "suite.h"
@@ -156,10 +157,62 @@ static void growth_under_reader(void) {
     close_registry();
 }
 
+static void count_one(struct car_tenant *tenant, void *user) {
+    (void)tenant;
+    ++*(unsigned *)user;
+}
+
+/* Who is removed is not found, makes room for another one, and stays what it was for those who have it. */
+static void remove_one(void) {
+    struct car_tenant *a = NULL, *b = NULL, *anew = NULL;
+    unsigned here = 0, gone = 0;
+    open_registry(2);
+    CU_ASSERT_EQUAL(car_registry_add(registry, reader, CAR_SPAN("a"), &a), 0);
+    CU_ASSERT_EQUAL(car_registry_add(registry, reader, CAR_SPAN("b"), &b), 0);
+    CU_ASSERT_FALSE(car_tenant_is_removed(a));
+    car_registry_remove(registry, reader, a);
+    car_registry_remove(registry, reader, a);
+    CU_ASSERT_TRUE(car_tenant_is_removed(a));
+    CU_ASSERT_PTR_NULL(car_registry_find(registry, reader, CAR_SPAN("a")));
+    CU_ASSERT_PTR_EQUAL(car_registry_find(registry, reader, CAR_SPAN("b")), b);
+    CU_ASSERT_EQUAL(car_registry_count(registry), 1);
+    CU_ASSERT_EQUAL(car_registry_add(registry, reader, CAR_SPAN("a"), &anew), 0);
+    CU_ASSERT_PTR_NOT_EQUAL(anew, a);
+    CU_ASSERT_FALSE(car_tenant_is_removed(anew));
+    CU_ASSERT_TRUE(car_span_eq(car_tenant_id(a), car_tenant_id(anew)));
+    car_registry_remove(registry, reader, a); /* the other one is not meant */
+    CU_ASSERT_PTR_EQUAL(car_registry_find(registry, reader, CAR_SPAN("a")), anew);
+    car_registry_each(registry, count_one, &here);
+    car_registry_each_removed(registry, count_one, &gone);
+    CU_ASSERT_EQUAL(here, 2);
+    CU_ASSERT_EQUAL(gone, 1);
+    close_registry();
+}
+
+/* However often an id comes and goes, the set does not grow. */
+static void remove_often(void) {
+    char text[CAR_TENANT_ID_MAX];
+    struct car_tenant *tenant = NULL;
+    open_registry(8);
+    for (unsigned i = 0; i < 20000; i++) {
+        CU_ASSERT_EQUAL_FATAL(car_registry_add(registry, reader, nth_id(text, sizeof text, i % 300), &tenant), 0);
+        car_registry_remove(registry, reader, tenant);
+        CU_ASSERT_PTR_NULL(car_registry_find(registry, reader, nth_id(text, sizeof text, i % 300)));
+        car_reader_poll(reader);
+    }
+    CU_ASSERT_EQUAL(car_registry_count(registry), 0);
+    close_registry();
+}
+
 static const struct car_test TESTS[] = {
-    {"add, find, add again", add_and_find}, {"ids that are nearly the same", ids_apart},
-    {"ids that are none", bad_ids},         {"the limit", limit},
-    {"growth, and each", growth},           {"growth while a reader is inside", growth_under_reader},
+    {"add, find, add again", add_and_find},
+    {"ids that are nearly the same", ids_apart},
+    {"ids that are none", bad_ids},
+    {"the limit", limit},
+    {"growth, and each", growth},
+    {"growth while a reader is inside", growth_under_reader},
+    {"remove", remove_one},
+    {"remove often", remove_often},
 };
 
 int main(void) {

@@ -395,7 +395,58 @@ static void test_from_version_1(void) {
     log_let_go(&page);
     counts_are_right();
     feed_close(&f);
-    CU_ASSERT_EQUAL(number_of(path, "PRAGMA user_version"), 2);
+    CU_ASSERT_EQUAL(number_of(path, "PRAGMA user_version"), 3);
+}
+
+/* As version 2 was; its rows have sums, or none where they are older. */
+static void make_version_2(void) {
+    make_version_1();
+    change("ALTER TABLE log ADD COLUMN id_key BLOB NOT NULL DEFAULT x'';"
+           "UPDATE log SET id_key = randomblob(32);"
+           "ALTER TABLE tenants ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;"
+           "ALTER TABLE tenants ADD COLUMN sum INTEGER NOT NULL DEFAULT -1;"
+           "CREATE TABLE types (tenant INTEGER NOT NULL REFERENCES tenants, type TEXT NOT NULL, count INTEGER NOT NULL,"
+           " PRIMARY KEY (tenant, type)) STRICT, WITHOUT ROWID;"
+           "ALTER TABLE events ADD COLUMN sum INTEGER NOT NULL DEFAULT -1;"
+           "INSERT INTO types SELECT tenant, type, count(*) FROM events GROUP BY tenant, type;"
+           "CREATE TABLE idempotency (tenant INTEGER NOT NULL REFERENCES tenants, key BLOB NOT NULL,"
+           " body BLOB NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+           " PRIMARY KEY (tenant, key)) STRICT, WITHOUT ROWID;"
+           "CREATE INDEX idempotency_at ON idempotency (at_ms);"
+           "CREATE INDEX idempotency_first ON idempotency (tenant, first);"
+           "INSERT INTO idempotency VALUES (1, x'00', x'00', 1990, 1, 9000000000000);"
+           "UPDATE tenants SET forgotten = 100, sum = 3904355907 WHERE id = 'a';" /* crc32 of "a" */
+           "DELETE FROM events WHERE tenant = 1 AND seq <= 100;"
+           "DELETE FROM types WHERE tenant = 1;"
+           "INSERT INTO types SELECT tenant, type, count(*) FROM events WHERE tenant = 1 GROUP BY type;"
+           "PRAGMA user_version = 2");
+}
+
+static void test_from_version_2(void) {
+    make_version_2();
+    open_log(0, 0, false);
+    struct car_tenant *a = feed_tenant_find(&f, "a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    CU_ASSERT_EQUAL(car_tenant_newest(a), 2000);
+    CU_ASSERT_EQUAL(car_tenant_forgotten(a), 100);
+    CU_ASSERT_EQUAL(car_tenant_created_ms(a), 7);
+    CU_ASSERT_EQUAL(car_tenant_salt(a), 0); /* the ids that it has given are good for as long as it lives */
+    list_begins("a", 101);
+    CU_ASSERT_EQUAL(log_ask_count(&f, a, NULL), 1900);
+    publish("a", 5);
+    publish("new", 5);
+    counts_are_right();
+    int64_t salt = car_tenant_salt(feed_tenant_find(&f, "new"));
+    feed_close(&f);
+    CU_ASSERT_EQUAL(number_of(path, "PRAGMA user_version"), 3);
+    CU_ASSERT_EQUAL(number_of(path, "SELECT count(*) FROM idempotency"), 1);
+    CU_ASSERT_EQUAL(number_of(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'tenants_3'"), 0);
+    CU_ASSERT_EQUAL(number_of(path, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+    open_log(0, 0, false);
+    CU_ASSERT_EQUAL(car_tenant_newest(feed_tenant_find(&f, "a")), 2005);
+    CU_ASSERT_EQUAL(car_tenant_salt(feed_tenant_find(&f, "a")), 0);
+    CU_ASSERT_EQUAL(car_tenant_salt(feed_tenant_find(&f, "new")), salt);
+    feed_close(&f);
 }
 
 static bool opens(void) {
@@ -430,7 +481,7 @@ static void test_interrupted_update(void) {
     CU_ASSERT_EQUAL(number_of(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'types'"), 0);
     CU_ASSERT_EQUAL(number_of(path, COUNT), 2001);
     CU_ASSERT(opens());
-    CU_ASSERT_EQUAL(number_of(path, "PRAGMA user_version"), 2);
+    CU_ASSERT_EQUAL(number_of(path, "PRAGMA user_version"), 3);
 }
 
 static const struct car_test TESTS[] = {
@@ -444,6 +495,7 @@ static const struct car_test TESTS[] = {
     {"checkpoints", test_checkpoints},
     {"backup", test_backup},
     {"from version 1", test_from_version_1},
+    {"from version 2", test_from_version_2},
     {"interrupted update", test_interrupted_update},
 };
 
