@@ -1,5 +1,6 @@
 """The benchmark: carillon-load against the real server, and what the report makes of it."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,7 +17,10 @@ BENCHMARK = str(Path(__file__).resolve().parents[2] / "tools" / "benchmark")
 sys.path.insert(0, BENCHMARK)
 
 import charts  # noqa: E402
+import keys  # noqa: E402
 import main  # noqa: E402
+import running  # noqa: E402
+import servers  # noqa: E402
 from figures import FIGURES, refusal, summarise  # noqa: E402
 from running import servers_for  # noqa: E402
 from scenarios import SCENARIOS, groups  # noqa: E402
@@ -117,6 +121,90 @@ def test_without_subscribers(server, publish):
     code, answer = run_load(server.port, publish=publish, sockets=0)
     assert code == 0, answer["faults"]
     assert answer["events"] == 200 and answer["deliveries"] == (0 if publish == "http" else 200)
+
+
+# By API key
+
+ADMIN_KEY = "the-administrators-own-key-of-this-test"
+
+
+@pytest.fixture(scope="module")
+def guarded():
+    """A server that lets in by API key, and the keys of the tenants that the load publishes to."""
+    with Server("--admin-key", ADMIN_KEY, auth="key", tenants=False) as s:
+        yield s, keys.make(s.port, ADMIN_KEY, 2)
+
+
+def key_file(folder, *lines):
+    file = folder / "keys"
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file
+
+
+@pytest.mark.parametrize("publishers", [1, 2, 4])
+def test_publishing_by_key(guarded, publishers, tmp_path):
+    server, texts = guarded
+    flags = ("--keys", key_file(tmp_path, *texts))
+    code, answer = run_load(server.port, *flags, sockets=0, publishers=publishers)
+    assert code == 0, answer["faults"]
+    assert answer["events"] == 200
+
+
+def test_publishing_needs_the_keys(guarded, tmp_path):
+    server, texts = guarded
+    code, answer = run_load(server.port, sockets=0)
+    assert code == 1 and "was answered with 401" in answer["faults"][0]
+    code, answer = run_load(server.port, "--keys", key_file(tmp_path, texts[0], texts[1][:-1] + "~"), sockets=0)
+    assert code == 1 and "was answered with 401" in answer["faults"][0]
+    code, answer = run_load(server.port, "--keys", key_file(tmp_path, *reversed(texts)), sockets=0)
+    assert code == 1 and "was acknowledged with what is not its event" in answer["faults"][0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "secret-a\n", "secret-a\nsecret-b", "secret-a\n\n", "secret-a\nsecret-b\nsecret-c\n", "secret a\nsecret-b\n"]
+    + ["secret-a\r\nsecret-b\n", "secret-a\nsecret\0b\n", "secret-ä\nsecret-b\n", None],
+)
+def test_a_file_without_a_key_for_each_tenant(text, tmp_path):
+    file = tmp_path / "keys"
+    if text is not None:
+        file.write_text(text)
+    command = [program("CARILLON_LOAD_BIN"), "run", "--target", "127.0.0.1:1", "--tenants", "2", "--sockets", "0"]
+    command += ["--depth", "1", "--keys", str(file)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"carillon-load: {file}: ") and "secret" not in done.stderr.replace(str(file), "")
+
+
+@pytest.mark.parametrize("more", ["--sockets 1", "--stalled 1", "--publish ws", "--dialect socketio"])
+def test_only_publishers_over_http_show_keys(more, tmp_path):
+    command = [program("CARILLON_LOAD_BIN"), "run", "--target", "127.0.0.1:1", "--sockets", "0", "--depth", "1"]
+    command += ["--keys", str(key_file(tmp_path, "a")), *more.split()]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, text=True)
+    assert done.returncode == 2 and "--keys wants" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["publish-key", "ingest-key"])
+def test_a_run_by_key(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(servers, "BUILD", Path(program("CARILLON_BIN")).parent)
+    monkeypatch.setattr(running, "LOAD", Path(program("CARILLON_LOAD_BIN")))
+    monkeypatch.setattr(servers.tempfile, "tempdir", str(tmp_path))
+    commands, started = [], subprocess.Popen
+
+    def start(command, *arguments, **more):
+        commands.append(command)
+        return started(command, *arguments, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    scenario = SCENARIOS[name]
+    scenario = dataclasses.replace(scenario, options=scenario.options | {"events": 400, "warmup": 100})
+    run = running.run_once(scenario, "carillon", quick=False)
+    assert not run["faults"] and run["load"]["ok"], run
+    assert summarise(FIGURES["cpu_event"], [run]).median > 0
+    server, load = commands
+    assert server[server.index("--auth") + 1] == "key" and "--auto-tenants" not in server and "--keys" in load
+    assert "car_" not in str(commands + [run]) and "--admin-key" not in server
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_stalled_readers_are_not_waited_for(server):
@@ -325,6 +413,30 @@ def test_goal_of_an_idle_socketio_client(bytes_each, verdict, tmp_path):
     assert picture.name == "memory.svg" and ">Socket.IO client, on its WebSocket transport<" in picture.read_text()
 
 
+@pytest.mark.parametrize("scenario", ["publish-key", "ingest-key"])
+@pytest.mark.parametrize(
+    "rate, cost, verdicts",
+    [
+        (950.0, 21.0, {"≥ 0.95 × {}: met, 0.95", "≤ 1.05 × {}: met, 1.05"}),
+        (940.0, 21.4, {"≥ 0.95 × {}: missed, 0.94", "≤ 1.05 × {}: missed, 1.07"}),
+    ],
+)
+def test_goals_of_authentication(scenario, rate, cost, verdicts):
+    base = SCENARIOS[scenario].base
+    document = results(carillon=[])
+    document["results"] = [
+        {"scenario": name, "server": "carillon", "workers": 1, "runs": [good_run(**figures)]}
+        for name, figures in (
+            (base, {"events_per_second": 1000.0, "server_cpu_us_per_event": 20.0}),
+            (scenario, {"events_per_second": rate, "server_cpu_us_per_event": cost}),
+        )
+    ]
+    said = {row[-1] for row in Report(document).rows() if row[0] == scenario and row[-1]}
+    assert said == {text.format(base) for text in verdicts}
+    del document["results"][0]
+    assert all(row[-1].endswith(": unknown") for row in Report(document).rows() if row[-1])
+
+
 def test_a_quick_run_meets_no_goal(tmp_path):
     document = results(carillon=[good_run(3.0)])
     assert "A quick run" not in Report(document).text()
@@ -353,7 +465,8 @@ def test_the_table_stands_straight():
 
 
 def test_scenarios_come_with_what_they_are_compared_with():
-    assert [[scenario.name for scenario in group] for group in groups(["paced-2"])] == [["paced", "paced-2"]]
+    for name, base in (("paced-2", "paced"), ("publish-key", "publish"), ("ingest-key", "ingest-memory")):
+        assert [[scenario.name for scenario in group] for group in groups([name])] == [[base, name]]
     for scenario in SCENARIOS.values():
         assert set(scenario.figures) <= set(FIGURES) and (scenario.base is None or scenario.base in SCENARIOS)
 

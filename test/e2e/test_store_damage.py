@@ -111,7 +111,7 @@ def test_garbage_texts(path, size):
 def checkpoint(path):
     """Another process has a look: all is in the database then, and the server has to read anew what it knew."""
     other = sqlite3.connect(path, isolation_level=None, timeout=20)
-    other.execute("PRAGMA user_version = 2")
+    other.execute("PRAGMA user_version = 3")
     assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
     other.close()
 

@@ -35,6 +35,11 @@ from .process import REPORT, LISTENING, LIBC, PR_SET_PDEATHSIG, before_exec, Pro
 from .server import Server
 from .socketio import Polling, Socket, created, event, join, joined, refused_as, split
 from .team import Team
+from .jwt import Pair, jwt, jwt_of_length
+from .tape import Leak, Tape, canary
+from .matrix import ADMIN, BOTH, CALLS, FRESH, Matrix, State, api_key, bearer, user
+from .parties import ALL, Credential, PENS, Pen, SUBSCRIBERS, Subscriber, Tenant
+from .spy import Spy
 from .traffic import BIG, Traffic, check_refusal, is_ready
 from .crowd import Crowd
 from .postgres import PASSWORD, Postgres, Wall

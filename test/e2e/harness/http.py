@@ -137,6 +137,7 @@ class Http:
                 piece = self.wire.read(size, wait)
                 assert self.wire.read(2, wait) == b"\r\n"
                 out += piece
+                self.wire.note(piece)
                 if not size:
                     return out
         if length is not None:

@@ -88,12 +88,12 @@ READY = b"Z\0\0\0\5I"  # for the next: nothing is open
 
 class Wall:
     """Stands between a server and PostgreSQL, and does to its connections what `mode` says:
-    "pass"; "deaf": the next answer (behind `spare` others) is cut off with its connection, once all of it has come;
-    "shut": no connection is taken."""
+    "pass"; "deaf": the answer of the next commit is cut off with its connection, once all of it has come; "shut": no
+    connection is taken."""
 
     def __init__(self, port):
         self.target, self.mode, self.pairs, self.held = port, "pass", [], 0
-        self.spare = 0
+        self.commits = set()  # connections whose commit has no answer yet
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -118,15 +118,16 @@ class Wall:
             while data := source.recv(65536):
                 while number <= self.held:
                     threading.Event().wait(0.02)
-                if answers and self.mode == "deaf" and self.spare:
-                    self.spare -= data.endswith(READY)
-                    sink.sendall(data)
-                elif answers and (cut or self.mode == "deaf"):
+                if not answers and b"COMMIT" in data:
+                    self.commits.add(number)
+                if answers and (cut or (self.mode == "deaf" and number in self.commits)):
                     cut += data
                     if cut.endswith(READY):
                         self.mode = "shut"
                         break
                 else:
+                    if answers and data.endswith(READY):
+                        self.commits.discard(number)
                     sink.sendall(data)
         except OSError:
             pass

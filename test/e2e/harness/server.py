@@ -23,14 +23,14 @@ class Server:
     Its log is in memory, or, where CARILLON_TEST_STORE says "sqlite" or "postgres", in a database of its own; `store` is
     a URI."""
 
-    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None):
+    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None, auth="open"):
         self.folder = None
         if not store and os.environ.get("CARILLON_TEST_STORE") == "sqlite":
             self.folder = tempfile.TemporaryDirectory(prefix="carillon-")
             store = f"sqlite:{self.folder.name}/log.db"
         elif not store and os.environ.get("CARILLON_TEST_STORE") == "postgres":
             store = Postgres.shared().uri(Postgres.shared().new())
-        self.command = [program("CARILLON_BIN"), "--port", "0", "--store", store or "memory:", "--auth", "open"]
+        self.command = [program("CARILLON_BIN"), "--port", "0", "--store", store or "memory:", "--auth", auth]
         self.command += ["--drain-timeout", drain]
         if tenants:
             self.command += ["--auto-tenants"]

@@ -22,7 +22,8 @@ def program(variable):
 
 def clean_environment(extra=None):
     """The caller's environment without CARILLON_*, which the server would read as flags."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("CARILLON_") and k not in ("PORT", "CORS_ORIGIN")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("CARILLON_", "RATE_LIMIT_"))}
+    env = {k: v for k, v in env.items() if k not in ("PORT", "CORS_ORIGIN")}
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     env.setdefault("TSAN_OPTIONS", "exitcode=66:second_deadlock_stack=1")

@@ -54,6 +54,7 @@ class Sse:
                 self.ended = True
                 raise Eof("the stream has ended")
             self.text += piece
+            self.wire.note(piece)
             return
         if not self.wire.buf:
             self.wire.fill(wait)

@@ -236,6 +236,7 @@ class WebSocket:
                 if first_rsv & 4:
                     self.deflated += 1
                     data = self.inflate(data)
+                self.wire.note(data + b"\n")
                 if kind == TEXT:
                     data.decode("utf-8")
                 return kind, data

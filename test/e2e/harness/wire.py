@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+import threading
 import time
 
 from .settings import WAIT
@@ -13,7 +14,10 @@ class Eof(Exception):
 
 
 class Wire:
-    """A socket with a read buffer and a deadline for each call."""
+    """A socket with a read buffer and a deadline for each call. Where its thread has a tape running when it is made
+    (tape.py), what is heard is recorded."""
+
+    running = threading.local()  # .tape
 
     def __init__(self, port, host="127.0.0.1", rcvbuf=None, wait=None):
         self.wait = wait or WAIT
@@ -28,6 +32,13 @@ class Wire:
             raise
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buf = bytearray()
+        tape = getattr(Wire.running, "tape", None)
+        self.raw, self.plain = tape.record(self) if tape else (None, None)
+
+    def note(self, data):
+        """What the bytes were, once they were taken out of chunks or inflated."""
+        if self.plain is not None:
+            self.plain += data
 
     def send(self, data):
         self.sock.settimeout(self.wait)
@@ -46,6 +57,8 @@ class Wire:
         if not data:
             raise Eof("end")
         self.buf += data
+        if self.raw is not None:
+            self.raw += data
 
     def read(self, n, wait=None):
         while len(self.buf) < n:
