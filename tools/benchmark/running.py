@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from typing import Any
 
 import durable
 import idle_tenants
+import keys
 import loadgen
 from figures import Run
 from loadgen import LOAD
@@ -41,14 +43,18 @@ def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
     kind = KINDS[server_name]
     run: Run = {"faults": []}
     try:
-        with running(kind, workers_of(scenario)) as server:
+        admin_key = secrets.token_urlsafe(32) if scenario.by_key else None
+        with (
+            running(kind, workers_of(scenario), admin_key) as server,
+            keys.shown(server.port, admin_key, int(scenario.options["tenants"])) as shown,
+        ):
             if scenario.registered:
                 count = scenario.registered // (QUICK if quick else 1)
                 run["registered"] = idle_tenants.register(server.port, server.pids[0], count)
             part = (QUICK if quick else 1) * (1 if server_name == "carillon" else scenario.peers_part)
             # Its own dialect, unless the scenario names another, which comes later.
             flags = loadgen.flags(server, kind.dialects[0]) + scenario.flags(part)
-            run["load"] = loadgen.ask(LOAD, scenario.mode, flags)
+            run["load"] = loadgen.ask(LOAD, scenario.mode, flags + shown)
     except (ServerError, OSError) as error:
         run["faults"].append(f"{server_name}: {error}")
     return run

@@ -26,6 +26,7 @@ class Scenario:
     options: dict[str, int | str] = field(default_factory=dict)  # flags of carillon-load
     mode: str = "run"  # what carillon-load is to do: run or idle
     workers: int | None = 1  # Carillon's; None is its default, one a processor. Peers have one thread of their own.
+    by_key: bool = False  # publishers show API keys, of tenants that are made before the load begins
     registered: int = 0  # idle tenants to be made before the load begins
     base: str | None = None  # the scenario that this one's goals compare it with; they are run in turns
     alone: bool = False  # for Carillon only
@@ -135,6 +136,15 @@ PUBLISH_WS = dataclasses.replace(
     about="4 tenants, 4 WebSockets with 32 events in flight each, which get them too",
     options=PUBLISH.options | {"publish": "ws"},
 )
+PUBLISH_KEY = dataclasses.replace(
+    PUBLISH,
+    name="publish-key",
+    about="as publish, each request let in by an API key",
+    figures=("cpu_event", "events_s"),
+    by_key=True,
+    base="publish",
+    alone=True,
+)
 LATENCY_10K = Scenario(
     "latency",
     "100 tenants of 100 WebSockets, 200 events/s whatever happens",
@@ -200,6 +210,13 @@ INGEST = Scenario(
     load(16, 0, 64, events=200000, warmup=16000, depth=1, ahead="yes"),
     workers=None,
     alone=True,
+)
+INGEST_KEY = dataclasses.replace(
+    INGEST,
+    name="ingest-key",
+    about="as ingest-memory, each request let in by an API key",
+    by_key=True,
+    base="ingest-memory",
 )
 
 
@@ -284,6 +301,7 @@ SCENARIOS: dict[str, Scenario] = {
         over_sse(MANY_16),
         PUBLISH,
         IDLE_TENANTS,
+        PUBLISH_KEY,
         PUBLISH_WS,
         LATENCY_10K,
         over_sse(LATENCY_10K),
@@ -296,6 +314,7 @@ SCENARIOS: dict[str, Scenario] = {
         READERS,
         STALLED,
         INGEST,
+        INGEST_KEY,
         INGEST_COMMIT,
         INGEST_RELAXED,
         INGEST_POSTGRES,

@@ -36,6 +36,7 @@ class Start:
     workers: int
     store: str = "memory:"  # Carillon's --store
     durability: str | None = None  # and its --durability; None is its default
+    admin_key: str | None = None  # of Carillon that lets in by API key; None: the tenant's name is enough
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Server:
 def carillon(start: Start) -> tuple[list[str], int]:
     command = [str(BUILD / "carillon"), "--port", "0", "--threads", str(start.workers), "--store", start.store]
     command += ["--durability", start.durability] if start.durability else []
-    return command + ["--auto-tenants", "--max-tenants", "200000", "--log-level", "warn"], 0
+    command += ["--auth", "key"] if start.admin_key else ["--auth", "open", "--auto-tenants"]
+    return command + ["--max-tenants", "200000", "--log-level", "warn"], 0
 
 
 def objection(start: Start) -> str | None:
@@ -71,7 +73,7 @@ def objection(start: Start) -> str | None:
     command = [*carillon(start)[0], "--check-config"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(), timeout=PATIENCE, text=True
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(start), timeout=PATIENCE, text=True
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerError(str(error)) from None
@@ -113,13 +115,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def environment() -> dict[str, str]:
-    """The caller's, without what Carillon would take for flags."""
-    return {
+def environment(start: Start | None = None) -> dict[str, str]:
+    """The caller's, without what Carillon would take for flags; and what nobody else is to see, as they would a
+    command line."""
+    ours = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith("CARILLON_") and key not in ("PORT", "CORS_ORIGIN")
     }
+    return ours | ({"CARILLON_ADMIN_KEY": start.admin_key} if start and start.admin_key else {})
 
 
 def end_with_parent() -> None:
@@ -195,7 +199,7 @@ def serving(kind: Kind, start: Start) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env=environment(),
+            env=environment(start),
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
@@ -211,7 +215,7 @@ def serving(kind: Kind, start: Start) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running(kind: Kind, workers: int) -> Iterator[Server]:
+def running(kind: Kind, workers: int, admin_key: str | None = None) -> Iterator[Server]:
     """A fresh server that keeps nothing, for the length of a `with` block."""
-    with fresh_folder() as folder, serving(kind, Start(folder, workers)) as server:
+    with fresh_folder() as folder, serving(kind, Start(folder, workers, admin_key=admin_key)) as server:
         yield server

@@ -152,10 +152,10 @@ static int put_log(struct copy *copy) {
 static int prepare_all(struct copy *copy) {
     int err = prepare(copy, &copy->begin, sqlite3_mprintf("BEGIN IMMEDIATE"));
     err = err ? err : prepare(copy, &copy->commit, sqlite3_mprintf("COMMIT"));
-    err = err ? err
-              : prepare(
-                    copy, &copy->put_tenant,
-                    insert_sql("tenants", &copy->tenants, " ON CONFLICT (id) DO UPDATE SET newest = excluded.newest"));
+    err =
+        err ? err
+            : prepare(copy, &copy->put_tenant,
+                      insert_sql("tenants", &copy->tenants, " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest"));
     return err ? err : prepare(copy, &copy->put_event, insert_sql("events", &copy->events, ""));
 }
 

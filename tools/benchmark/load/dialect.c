@@ -33,8 +33,9 @@ enum frame_kind ack_read(struct unit *unit, const char *after, const char *betwe
 void form_api_events(struct form *form, const char *host, size_t message_len) {
     static const char open[] = "{\"message\":\"";
     static const char close[] = "\"}";
-    form->key = FORM_TENANT;
-    bytes_print(&form->head, "POST /api/v1/events HTTP/1.1\r\nHost: %s\r\nX-Tenant-ID: ", host);
+    form->key = form->keys ? FORM_API_KEY : FORM_TENANT;
+    bytes_print(&form->head, "POST /api/v1/events HTTP/1.1\r\nHost: %s\r\n%s: ", host,
+                form->keys ? "X-API-Key" : "X-Tenant-ID");
     bytes_print(&form->middle, "\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                 sizeof open - 1 + message_len + sizeof close - 1, open);
     bytes_text(&form->tail, close);

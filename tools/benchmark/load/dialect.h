@@ -61,7 +61,8 @@ bool text_begins(const char *text, size_t len, const char *start, const char **a
 /* Reads the number of an acknowledgement, and the event after it, if `between` stands between them. */
 enum frame_kind ack_read(struct unit *unit, const char *after, const char *between);
 
-/* A request that posts {"message":…} to /api/v1/events, as two of the dialects have it. */
+/* A request that posts {"message":…} to /api/v1/events, as two of the dialects have it: by the tenant's API key where
+ * the form has keys, else by its name. */
 void form_api_events(struct form *form, const char *host, size_t message_len);
 
 #endif

@@ -7,15 +7,19 @@
 
 #include "bytes.h"
 
-enum form_key { FORM_TENANT, FORM_REF };
+struct keys;
+
+enum form_key { FORM_TENANT, FORM_API_KEY, FORM_REF };
 
 /*
- * How one publish looks: head, key, middle, message, tail, where the key is the tenant's name or the number by which
- * its acknowledgement refers to it. All messages of a run have the same length, so that everything else stands fixed.
+ * How one publish looks: head, key, middle, message, tail, where the key is the tenant's name, its API key, or
+ * the number by which its acknowledgement refers to it. All messages of a run have the same length, so that everything
+ * else stands fixed.
  */
 struct form {
     enum form_key key;
-    bool ws; /* a WebSocket message, else a whole HTTP request */
+    const struct keys *keys; /* of FORM_API_KEY; NULL where tenants are named */
+    bool ws;                 /* a WebSocket message, else a whole HTTP request */
     struct bytes head, middle, tail;
     struct bytes scratch;
 };

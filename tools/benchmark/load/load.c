@@ -146,6 +146,9 @@ int load_init(struct load *load, const struct options *options) {
     load->padding_len = options->mode == MODE_RUN ? options->bytes - MARKER_SIZE : 0;
     load->padding = memory_zeroed(1, load->padding_len);
     memset(load->padding, '.', load->padding_len);
+    if (options->keys && *options->keys && keys_read(&load->keys, options->keys, options->tenants) != 0) {
+        return -1;
+    }
     add_conns(load);
     if (load_raise_files(load->conn_count) != 0 ||
         open_loops(load, options->mode == MODE_RUN ? options->threads : 1) != 0) {
@@ -174,4 +177,5 @@ void load_free(struct load *load) {
     free(load->seen);
     free(load->strands);
     free(load->padding);
+    keys_free(&load->keys);
 }

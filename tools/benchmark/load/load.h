@@ -9,6 +9,7 @@
 #include "dialect.h"
 #include "faults.h"
 #include "flights.h"
+#include "keys.h"
 #include "loop.h"
 #include "options.h"
 #include "process.h"
@@ -33,6 +34,7 @@ struct load {
     char *padding;  /* what follows the marker in each message */
     size_t padding_len;
     struct processes processes;
+    struct keys keys;
 
     struct loop *loops;
     uint32_t loop_count;

@@ -4,10 +4,10 @@
  *
  * Modes: run.c, idle.c, floor.c (with sink.c, the process that reads); report.c writes the document of a run.
  * Sockets: load.c makes them, connecting.c and client.c connect them, loop.c reads, conn.c writes; crew.c has the
- * threads. Out: publishing.c says when, form.c writes, posts.c waits for the acknowledgements that poster.c finds. In:
- * client.c takes frames apart, dialect*.c tell what they are, event.c reads events and delivery.c checks them,
- * flights.c counts them off. Bytes: http.c, ws.c, sse.c, marker.c. Figures: process.c, histogram.c, clock.h; stall.c
- * and strain.c tell whether the load itself was the limit.
+ * threads. Out: publishing.c says when, form.c writes, keys.c has what to show, posts.c waits for the acknowledgements
+ * that poster.c finds. In: client.c takes frames apart, dialect*.c tell what they are, event.c reads events and
+ * delivery.c checks them, flights.c counts them off. Bytes: http.c, ws.c, sse.c, marker.c. Figures: process.c,
+ * histogram.c, clock.h; stall.c and strain.c tell whether the load itself was the limit.
  */
 #include <sys/prctl.h>
 

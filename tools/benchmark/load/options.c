@@ -34,6 +34,7 @@ static const struct option table[] = {
     {"dialect", TEXT, CONNECTING, AT(dialect), 0, 0, "carillon", " carillon socketio nchan "},
     {"subscribe", TEXT, CONNECTING, AT(subscribe), 0, 0, "ws", " ws sse "},
     {"publish", TEXT, MODE_RUN, AT(publish), 0, 0, "http", " http ws "},
+    {"keys", TEXT, MODE_RUN, AT(keys), 0, 0, "", NULL},
     {"deflate", TEXT, MODE_RUN, AT(deflate), 0, 0, "no", " no "},
     {"tenants", COUNT, CONNECTING, AT(tenants), 1, 1e6, "1", NULL},
     {"sockets", COUNT, CONNECTING | MODE_FLOOR, AT(sockets), 0, 1e6, "1000", NULL},
@@ -134,6 +135,12 @@ static int fail_unknown(const struct options *options, const char *argument) {
     return -1;
 }
 
+/* Keys are shown by those who publish over HTTP; who subscribes names its tenant, which is not enough then. */
+static bool publishes_by_key(const struct options *options) {
+    return strcmp(options->dialect, "carillon") == 0 && !options->publish_ws && options->sockets == 0 &&
+           options->stalled == 0;
+}
+
 static int check(struct options *options) {
     if (options->mode == MODE_FLOOR) {
         return options->sockets > 0 && options->batch.count > 0 ? 0 : fail("floor wants --sockets and --batch", "");
@@ -149,6 +156,9 @@ static int check(struct options *options) {
     }
     if (options->publish_ws && strcmp(options->dialect, "nchan") == 0) {
         return fail("nchan has no --publish ws", "");
+    }
+    if (options->keys && *options->keys && !publishes_by_key(options)) {
+        return fail("--keys wants --dialect carillon, --publish http, and neither --sockets nor --stalled", "");
     }
     if (options->target.address.any.sa_family == AF_INET6 && options->sources > 1) {
         return fail("::1 is the only address of its kind: --sources must be 1", "");

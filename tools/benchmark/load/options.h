@@ -21,6 +21,7 @@ struct option_list {
 struct options {
     enum mode mode;
     const char *target_text, *dialect, *subscribe, *publish, *deflate, *ahead_text;
+    const char *keys; /* a file, "" where there is none */
     uint32_t tenants, sockets, publishers, depth, events, warmup, bytes, threads, sources, stalled, inflight, rounds;
     double rate, hold, timeout; /* a second, seconds, seconds */
     struct option_list pids, batch;

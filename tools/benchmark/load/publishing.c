@@ -125,6 +125,7 @@ void publishing_init(struct publishing *publishing, struct load *load) {
     for (uint32_t i = 0; i < options->publishers; i++) {
         publishing->cursors[i] = i;
     }
+    publishing->form.keys = load->keys.count ? &load->keys : NULL;
     if (options->publish_ws) {
         load->dialect->ws_form(&publishing->form);
     } else {
