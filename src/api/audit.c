@@ -76,30 +76,30 @@ static struct car_span path_of(struct car_span path) {
 }
 
 /* Writes the line, with whose it is. */
-static void tell(const struct car_api *api, struct car_audit_entry *entry, const struct car_identity *who,
+static void tell(const struct car_api *api, struct car_audit_entry entry, const struct car_identity *who,
                  struct car_span named) {
     struct shown room;
     if (who->tenant) {
-        entry->credential = credential_of(api, who->grant, &room);
-        entry->tenant = car_tenant_id(who->tenant);
-        entry->subject = car_identity_subject(who);
-        entry->named = named.ptr && !car_span_eq(named, entry->tenant) ? named : car_span_of(NULL, 0);
+        entry.credential = credential_of(api, who->grant, &room);
+        entry.tenant = car_tenant_id(who->tenant);
+        entry.subject = car_identity_subject(who);
+        entry.named = named.ptr && !car_span_eq(named, entry.tenant) ? named : car_span_of(NULL, 0);
     } else {
-        entry->tenant = named;
+        entry.tenant = named;
     }
-    car_audit(entry);
+    car_audit(&entry);
 }
 
 /* The same for a claim that is refused. Where its credential is good, but for something else, the line says whose it
  * is, though nobody is let in. By name alone nobody is looked up: that would make tenants. */
-static void tell_claim(const struct car_api *api, struct car_worker *worker, struct car_audit_entry *entry,
+static void tell_claim(const struct car_api *api, struct car_worker *worker, struct car_audit_entry entry,
                        const struct car_claim *claim) {
     struct car_identity who = {0};
     struct car_claim shown = *claim;
     const char *ignored;
     shown.tenant = car_span_of(NULL, 0);
-    entry->credential = wanted_by(api, claim);
-    if (entry->status == 403 && api->auth.mode != CAR_AUTH_OPEN) {
+    entry.credential = wanted_by(api, claim);
+    if (entry.status == 403 && api->auth.mode != CAR_AUTH_OPEN) {
         (void)car_auth_claim(&api->auth, worker->reader, &shown, &who, &ignored);
     }
     tell(api, entry, &who, claim->tenant);
@@ -143,7 +143,7 @@ void car_audit_request(const struct car_api *api, const struct car_exchange *exc
         struct car_audit_entry entry = entry_of(exchange, req, act, CAR_AUDIT_REFUSED, status, why);
         entry.peer = peer_of(api, exchange, req, room);
         (void)car_claim_read(req, api->auth.mode != CAR_AUTH_OPEN, &claim, &texts, &ignored);
-        tell_claim(api, exchange->worker, &entry, &claim);
+        tell_claim(api, exchange->worker, entry, &claim);
         car_claim_free(&texts);
     }
 }
@@ -155,7 +155,7 @@ void car_audit_call(const struct car_call *call, const char *act, const char *ou
     } else if (status >= 400 ? is_told(status) : car_audit_wants()) {
         struct car_audit_entry entry = entry_of(call->exchange, call->req, act, outcome, status, why);
         entry.peer = peer_of(call->api, call->exchange, call->req, room);
-        tell(call->api, &entry, &call->who, car_span_of(NULL, 0));
+        tell(call->api, entry, &call->who, car_span_of(NULL, 0));
     }
 }
 
@@ -191,9 +191,9 @@ void car_audit_namespace(const struct car_api *api, struct car_worker *worker, c
                                     .path = nsp,
                                     .reason = refusal->message};
     if (entry.status && who->tenant) {
-        tell(api, &entry, who, claim->tenant);
+        tell(api, entry, who, claim->tenant);
     } else if (entry.status) {
-        tell_claim(api, worker, &entry, claim);
+        tell_claim(api, worker, entry, claim);
     }
 }
 
