@@ -4,7 +4,6 @@
 #include <ck_hs.h>
 #include <ck_pr.h>
 #include <pthread.h>
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "carillon/base/err.h"
 #include "carillon/base/siphash.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/runtime/hs_memory.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/tsan.h"
 
@@ -30,42 +30,11 @@ static_assert(offsetof(struct car_tenant, key) == 0, "the set holds tenants and 
 struct car_registry {
     ck_hs_t set;
     uint64_t key[2]; /* of the hash, secret: ids are chosen by strangers, who must not be able to make them collide */
-    struct ck_malloc memory;
     size_t max;
     pthread_mutex_t writing;
     atomic_size_t count;        /* written under `writing`, read by any thread */
     struct car_tenant *removed; /* under `writing` */
 };
-
-/* A table's memory, made so that it can be retired. */
-struct table {
-    struct car_retired retired;
-    alignas(max_align_t) unsigned char bytes[];
-};
-
-/* ck_malloc's functions are not told whose memory they handle, so the thread that adds says it here: who retires a
- * table that the set outgrows. Set during ck_hs_put only. */
-static _Thread_local struct car_reader *adder;
-
-static void *table_alloc(size_t size) {
-    struct table *table = malloc(sizeof *table + size);
-    return table ? table->bytes : NULL;
-}
-
-static void table_free(struct car_retired *retired) {
-    free((char *)retired - offsetof(struct table, retired));
-}
-
-static void table_drop(void *bytes, size_t size, bool readers_may_be_inside) {
-    (void)size;
-    struct table *table = (struct table *)((char *)bytes - offsetof(struct table, bytes));
-    if (readers_may_be_inside) {
-        assert(adder);
-        car_reader_retire(adder, &table->retired, table_free);
-    } else {
-        free(table);
-    }
-}
 
 /* Keyed by `key` already, so the set's own seed has nothing to add. */
 static unsigned long key_hash(const void *key, unsigned long seed) {
@@ -86,9 +55,8 @@ struct car_registry *car_registry_new(size_t max) {
         return NULL;
     }
     registry->max = max;
-    registry->memory = (struct ck_malloc){.malloc = table_alloc, .free = table_drop};
     car_random(registry->key, sizeof registry->key);
-    if (!ck_hs_init(&registry->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, key_hash, key_equal, &registry->memory,
+    if (!ck_hs_init(&registry->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, key_hash, key_equal, &car_hs_memory,
                     CAPACITY_AT_START, 0)) {
         free(registry);
         return NULL;
@@ -152,9 +120,9 @@ static int insert(struct car_registry *registry, struct car_reader *reader, cons
     tenant->key.hash = wanted->hash;
     CAR_TSAN_RELEASE(tenant);
     ck_pr_fence_store(); /* the tenant before the pointer to it; the reader's side is an address dependency */
-    adder = reader;
+    car_hs_change_begin(reader);
     bool put = ck_hs_put(&registry->set, wanted->hash, tenant);
-    adder = NULL;
+    car_hs_change_end();
     if (!put) {
         car_tenant_free(&tenant);
         return CAR_ENOMEM;
@@ -189,9 +157,9 @@ int car_registry_add(struct car_registry *registry, struct car_reader *reader, s
 void car_registry_remove(struct car_registry *registry, struct car_reader *reader, struct car_tenant *tenant) {
     pthread_mutex_lock(&registry->writing);
     if (!atomic_exchange(&tenant->removed, true)) {
-        adder = reader;
+        car_hs_change_begin(reader);
         void *out = ck_hs_remove(&registry->set, tenant->key.hash, tenant);
-        adder = NULL;
+        car_hs_change_end();
         assert(out == tenant); /* no other one of its id gets in while it is there */
         (void)out;
         atomic_fetch_sub_explicit(&registry->count, 1, memory_order_relaxed);

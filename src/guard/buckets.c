@@ -4,13 +4,13 @@
 #include <ck_hs.h>
 #include <ck_pr.h>
 #include <pthread.h>
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
 #include "carillon/base/siphash.h"
+#include "carillon/runtime/hs_memory.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/tsan.h"
 
@@ -38,7 +38,6 @@ struct car_buckets {
     struct car_gcra gcra;
     uint64_t key[2]; /* of the hash, secret: strangers choose addresses and must not be able to make them collide */
     size_t max;
-    struct ck_malloc memory;
     pthread_mutex_t writing;
     ck_hs_t set;
     struct bucket **all; /* the same buckets in a row, to be looked at in turn */
@@ -49,35 +48,6 @@ struct car_buckets {
     _Atomic uint64_t shared;
     atomic_size_t count; /* of `all`; read by any thread */
 };
-
-/* A table's memory, made so that it can be retired. */
-struct table {
-    struct car_retired retired;
-    alignas(max_align_t) unsigned char bytes[];
-};
-
-/* Who retires what the set outgrows; ck_malloc's functions are not told. Set while the set is changed only. */
-static _Thread_local struct car_reader *writer;
-
-static void *table_alloc(size_t size) {
-    struct table *table = malloc(sizeof *table + size);
-    return table ? table->bytes : NULL;
-}
-
-static void table_free(struct car_retired *retired) {
-    free((char *)retired - offsetof(struct table, retired));
-}
-
-static void table_drop(void *bytes, size_t size, bool readers_may_be_inside) {
-    (void)size;
-    struct table *table = (struct table *)((char *)bytes - offsetof(struct table, bytes));
-    if (readers_may_be_inside) {
-        assert(writer);
-        car_reader_retire(writer, &table->retired, table_free);
-    } else {
-        free(table);
-    }
-}
 
 static void bucket_free(struct car_retired *retired) {
     free((char *)retired - offsetof(struct bucket, retired));
@@ -110,10 +80,9 @@ struct car_buckets *car_buckets_new(const struct car_rate_limit *limit, size_t m
     }
     buckets->gcra = car_gcra_make(limit);
     buckets->max = max;
-    buckets->memory = (struct ck_malloc){.malloc = table_alloc, .free = table_drop};
     car_random(buckets->key, sizeof buckets->key);
     atomic_init(&buckets->shared, car_gcra_fresh(&buckets->gcra, now_ns));
-    if (!ck_hs_init(&buckets->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, key_hash, key_equal, &buckets->memory,
+    if (!ck_hs_init(&buckets->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, key_hash, key_equal, &car_hs_memory,
                     CAPACITY_AT_START, 0)) {
         free(buckets);
         return NULL;
@@ -184,7 +153,7 @@ static bool make_room(struct car_buckets *b) {
 }
 
 static bool put(struct car_buckets *b, struct car_reader *reader, struct bucket *bucket) {
-    writer = reader;
+    car_hs_change_begin(reader);
     if (b->removed > car_buckets_count(b) + CAPACITY_AT_START) {
         (void)ck_hs_rebuild(&b->set); /* where there is no memory for that, the marks stay */
         b->removed = 0;
@@ -192,7 +161,7 @@ static bool put(struct car_buckets *b, struct car_reader *reader, struct bucket 
     CAR_TSAN_RELEASE(bucket);
     ck_pr_fence_store(); /* the bucket before the pointer to it; the reader's side is an address dependency */
     bool done = ck_hs_put(&b->set, bucket->key.hash, bucket);
-    writer = NULL;
+    car_hs_change_end();
     return done;
 }
 

@@ -4,7 +4,6 @@
 #include <ck_hs.h>
 #include <ck_pr.h>
 #include <pthread.h>
-#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -12,6 +11,7 @@
 #include "carillon/base/crypto.h"
 #include "carillon/base/err.h"
 #include "carillon/guard/grant.h"
+#include "carillon/runtime/hs_memory.h"
 #include "carillon/runtime/tsan.h"
 
 static_assert(CAR_KEY_ID <= CAR_ACCOUNT_KID_LEN && CAR_KEY_PREFIX <= CAR_ACCOUNT_PREFIX_MAX, "a log keeps them");
@@ -22,38 +22,8 @@ static_assert(CAR_KEY_ID <= CAR_ACCOUNT_KID_LEN && CAR_KEY_PREFIX <= CAR_ACCOUNT
 
 struct car_keys {
     ck_hs_t set;
-    struct ck_malloc memory;
     pthread_mutex_t writing;
 };
-
-/* A table's memory, made so that it can be retired. */
-struct table {
-    struct car_retired retired;
-    alignas(max_align_t) unsigned char bytes[];
-};
-
-/* As in the registry: who retires a table that the set outgrows. Set during ck_hs_put only. */
-static _Thread_local struct car_reader *adder;
-
-static void *table_alloc(size_t size) {
-    struct table *table = malloc(sizeof *table + size);
-    return table ? table->bytes : NULL;
-}
-
-static void table_free(struct car_retired *retired) {
-    free((char *)retired - offsetof(struct table, retired));
-}
-
-static void table_drop(void *bytes, size_t size, bool readers_may_be_inside) {
-    (void)size;
-    struct table *table = (struct table *)((char *)bytes - offsetof(struct table, bytes));
-    if (readers_may_be_inside) {
-        assert(adder);
-        car_reader_retire(adder, &table->retired, table_free);
-    } else {
-        free(table);
-    }
-}
 
 /* The set holds the keys' digests. */
 static struct car_key *of_digest(void *digest) {
@@ -78,8 +48,7 @@ struct car_keys *car_keys_new(void) {
     if (!keys) {
         return NULL;
     }
-    keys->memory = (struct ck_malloc){.malloc = table_alloc, .free = table_drop};
-    if (!ck_hs_init(&keys->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash, equal, &keys->memory, CAPACITY_AT_START,
+    if (!ck_hs_init(&keys->set, CK_HS_MODE_SPMC | CK_HS_MODE_OBJECT, hash, equal, &car_hs_memory, CAPACITY_AT_START,
                     0)) {
         free(keys);
         return NULL;
@@ -156,9 +125,9 @@ static int insert(struct car_keys *keys, struct car_reader *reader, const struct
     (void)car_grant_ref(copy->grant);
     CAR_TSAN_RELEASE(copy->account.digest);
     ck_pr_fence_store(); /* the key before the pointer to it; the reader's side is an address dependency */
-    adder = reader;
+    car_hs_change_begin(reader);
     bool put = ck_hs_put(&keys->set, hash(copy->account.digest, 0), copy->account.digest);
-    adder = NULL;
+    car_hs_change_end();
     if (!put) {
         key_free(copy);
     }
