@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "carillon/base/clock.h"
@@ -31,10 +33,29 @@ static int open_file(void) {
     return open(file_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
+static bool is_file(const char *path) {
+    return strcmp(path, "off") != 0 && strcmp(path, "stderr") != 0;
+}
+
+int car_audit_check(const char *path) {
+    struct stat is;
+    if (!is_file(path)) {
+        return 0;
+    }
+    if (stat(path, &is) == 0) {
+        errno = S_ISDIR(is.st_mode) ? EISDIR : 0;
+        return errno == 0 && access(path, W_OK) == 0 ? 0 : CAR_ESYS;
+    }
+    char *copy = errno == ENOENT ? strdup(path) : NULL;
+    int err = copy && access(dirname(copy), W_OK | X_OK) == 0 ? 0 : CAR_ESYS;
+    free(copy);
+    return err;
+}
+
 int car_audit_open(const char *path, enum car_log_format format) {
     audit_format = format;
     wanted = strcmp(path, "off") != 0;
-    if (!wanted || strcmp(path, "stderr") == 0) {
+    if (!is_file(path)) {
         return 0;
     }
     file_path = strdup(path);

@@ -22,6 +22,8 @@ const char *car_strerror(int err) {
         return "system call failed";
     case CAR_ECLOSED:
         return "closed";
+    case CAR_ENOFILE:
+        return "not a regular file";
     default:
         return "unknown error";
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STEP 16384
@@ -24,12 +25,23 @@ static int read_all(int fd, size_t max, struct car_buf *out) {
     return CAR_ENOMEM;
 }
 
+static int check_kind(int fd) {
+    struct stat is;
+    if (fstat(fd, &is) != 0) {
+        return CAR_ESYS;
+    }
+    /* Of a folder read() says what is wrong. */
+    return S_ISREG(is.st_mode) || S_ISDIR(is.st_mode) ? 0 : CAR_ENOFILE;
+}
+
 int car_file_read(const char *path, size_t max, struct car_buf *out) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* Without O_NONBLOCK the opening of a pipe waits for who writes into it. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return CAR_ESYS;
     }
-    int err = read_all(fd, max, out);
+    int err = check_kind(fd);
+    err = err ? err : read_all(fd, max, out);
     int why = errno;
     close(fd);
     errno = why;

@@ -65,7 +65,8 @@ static int take_value(struct car_options_run *run, int argc, char *const *argv, 
     /* A forgotten value must not swallow the flag behind it. */
     if (*at >= argc || strncmp(argv[*at], "--", 2) == 0) {
         struct car_option_place place = flag_place(arg->row);
-        return car_option_lacks(run->error, arg->row, &place, "needs a value");
+        (void)car_option_lacks(run->error, arg->row, &place, "needs a value");
+        return OPTIONS_USAGE;
     }
     arg->value = car_span_cstr(argv[(*at)++]);
     return OPTIONS_OK;

@@ -32,6 +32,8 @@ static int read_whole(const char *path, struct car_buf *text, struct car_buf *er
         return OPTIONS_OK;
     case CAR_ESYS:
         return unreadable(error, path, strerror(errno));
+    case CAR_ENOFILE:
+        return unreadable(error, path, "it is no regular file");
     case CAR_ETOOBIG:
         return unreadable(error, path, "it is larger than 256 KiB");
     default:

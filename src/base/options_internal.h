@@ -9,7 +9,7 @@
 #include "carillon/base/span.h"
 
 /* The results of the engine's functions, which are exit codes at the same time. */
-enum { OPTIONS_OK = 0, OPTIONS_UNREADABLE = 1, OPTIONS_USAGE = 2 };
+enum { OPTIONS_OK = 0, OPTIONS_UNREADABLE = 1, OPTIONS_FAILS = 1, OPTIONS_USAGE = 2 };
 
 /* The longest name of a flag or of an environment variable, with its NUL. */
 enum { OPTIONS_NAME_MAX = 96 };

@@ -44,10 +44,10 @@ void car_option_put_number(struct car_buf *out, const struct car_option *row, ui
         uint64_t factor;
         const char *unit;
     } UNITS[] = {
-        {CAR_OPTION_SIZE, UINT64_C(1) << 30, "GiB"}, {CAR_OPTION_SIZE, UINT64_C(1) << 20, "MiB"},
-        {CAR_OPTION_SIZE, UINT64_C(1) << 10, "KiB"}, {CAR_OPTION_DURATION, UINT64_C(3600000), "h"},
-        {CAR_OPTION_DURATION, UINT64_C(60000), "m"}, {CAR_OPTION_DURATION, UINT64_C(1000), "s"},
-        {CAR_OPTION_DURATION, UINT64_C(1), "ms"},
+        {CAR_OPTION_SIZE, UINT64_C(1) << 40, "TiB"},   {CAR_OPTION_SIZE, UINT64_C(1) << 30, "GiB"},
+        {CAR_OPTION_SIZE, UINT64_C(1) << 20, "MiB"},   {CAR_OPTION_SIZE, UINT64_C(1) << 10, "KiB"},
+        {CAR_OPTION_DURATION, UINT64_C(3600000), "h"}, {CAR_OPTION_DURATION, UINT64_C(60000), "m"},
+        {CAR_OPTION_DURATION, UINT64_C(1000), "s"},    {CAR_OPTION_DURATION, UINT64_C(1), "ms"},
     };
     for (size_t i = 0; number > 0 && i < sizeof UNITS / sizeof *UNITS; i++) {
         if (UNITS[i].kind == row->kind && number % UNITS[i].factor == 0) {
@@ -114,7 +114,7 @@ int car_option_refuse(struct car_buf *error, const struct car_option *row, const
     }
     car_buf_printf(error, " %s", wrong);
     put_allowed(error, row);
-    return OPTIONS_USAGE;
+    return row->fails ? OPTIONS_FAILS : OPTIONS_USAGE;
 }
 
 int car_option_lacks(struct car_buf *error, const struct car_option *row, const struct car_option_place *place,
@@ -122,7 +122,7 @@ int car_option_lacks(struct car_buf *error, const struct car_option *row, const 
     put_place(error, place);
     car_buf_put(error, wrong, strlen(wrong));
     put_allowed(error, row);
-    return OPTIONS_USAGE;
+    return row->fails ? OPTIONS_FAILS : OPTIONS_USAGE;
 }
 
 int car_options_no_memory(struct car_buf *error) {

@@ -90,8 +90,16 @@ static const char *read_size(struct car_span value, uint64_t *number) {
         struct car_span unit;
         uint64_t bytes;
     } UNITS[] = {
-        {{"", 0}, 1},         {{"B", 1}, 1},          {{"K", 1}, 1U << 10}, {{"KiB", 3}, 1U << 10},
-        {{"M", 1}, 1U << 20}, {{"MiB", 3}, 1U << 20}, {{"G", 1}, 1U << 30}, {{"GiB", 3}, 1U << 30},
+        {{"", 0}, 1},
+        {{"B", 1}, 1},
+        {{"K", 1}, 1U << 10},
+        {{"KiB", 3}, 1U << 10},
+        {{"M", 1}, 1U << 20},
+        {{"MiB", 3}, 1U << 20},
+        {{"G", 1}, 1U << 30},
+        {{"GiB", 3}, 1U << 30},
+        {{"T", 1}, UINT64_C(1) << 40},
+        {{"TiB", 3}, UINT64_C(1) << 40},
     };
     size_t digits = count_digits(value);
     struct car_span unit = skip(value, digits);
@@ -276,7 +284,7 @@ int car_option_put_item(const struct car_option *row, const struct car_option_pl
 static int put_list(const struct car_option *row, const struct car_option_place *place, struct car_span value,
                     void *config, struct car_buf *error) {
     struct car_span item;
-    int code = OPTIONS_OK;
+    int code = value.len == 0 && row->min > 0 ? car_option_lacks(error, row, place, "the value is empty") : OPTIONS_OK;
     while (code == OPTIONS_OK && car_span_next(&value, ',', &item)) {
         code = car_option_put_item(row, place, car_span_trim(item), config, error);
     }

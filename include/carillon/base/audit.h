@@ -53,6 +53,10 @@ struct car_audit_entry {
 #define CAR_AUDIT_FAILED  "failed"
 #define CAR_AUDIT_ENDED   "ended" /* what was let in has to leave */
 
+/* Whether car_audit_open could open `path`, as far as one can tell without making it. 0, or CAR_ESYS: errno says why.
+ */
+int car_audit_check(const char *path);
+
 /* Begins it. `path` is a file (made with 0640 where there is none, and appended to), "stderr" (the log's way there: see
  * car_log_never_block), or "off". 0; or CAR_ESYS, errno says why, and there is none; or CAR_ENOMEM. Called before other
  * threads start. Without it there is none. */

@@ -49,26 +49,31 @@ struct car_config_rate {
  */
 struct car_config {
     /* Listening. */
-    char *host;       /* an address or a name, without brackets; never NULL */
-    uint16_t port;    /* 0: any free one */
-    uint32_t threads; /* workers, at least 1 */
+    char *host;          /* an address or a name, without brackets; never NULL */
+    uint16_t port;       /* 0: any free one */
+    bool proxy_protocol; /* a trusted proxy begins each connection with a PROXY header */
+    uint32_t threads;    /* workers, at least 1 */
     uint32_t max_connections;
-    uint32_t max_connections_tenant;    /* subscribers of each tenant whose own terms say nothing; 0: no limit */
-    uint32_t max_connections_ip;        /* subscribers from each address, IPv6 by /64; 0: no limit */
-    uint32_t drain_timeout_ms;          /* 0: do not wait */
+    uint32_t max_connections_tenant; /* subscribers of each tenant whose own terms say nothing; 0: no limit */
+    uint32_t max_connections_ip;     /* subscribers from each address, IPv6 by /64; 0: no limit */
+    uint32_t drain_timeout_ms;       /* 0: do not wait */
+    uint32_t upgrade_timeout_ms;
+    char *pid_file;                     /* NULL where there is none */
+    char *tls_cert;                     /* a PEM file; NULL where the port is in the clear */
+    char *tls_key;                      /* another; NULL where there is no tls_cert */
+    char *tls_client_ca;                /* who signs publishers' certificates; NULL where they need none */
     struct car_strings trusted_proxies; /* addresses and ranges; whose word on who their clients are is believed */
     struct car_cidr *trusted;           /* the same, read: as many; NULL where there are none */
-    bool proxy_protocol;                /* they begin each connection with a PROXY header */
 
     /* Who is asking. */
     enum car_auth_mode auth;
-    char *admin_key;      /* a secret; NULL where there is none */
-    char *users;          /* the file of CAR_AUTH_TOKEN; NULL where there is none */
-    char *jwt_public_key; /* a PEM file; NULL where there is none, as for the next three */
+    enum car_jwt_algorithm jwt_algorithm; /* of jwt_public_key */
+    char *admin_key;                      /* a secret; NULL where there is none */
+    char *users;                          /* the file of CAR_AUTH_TOKEN; NULL where there is none */
+    char *jwt_public_key;                 /* a PEM file; NULL where there is none, as for the next three */
     char *jwt_secret_file;
-    char *jwt_audience; /* 1 to 256 bytes of UTF-8 without control characters */
-    char *jwt_issuer;   /* the same */
-    enum car_jwt_algorithm jwt_algorithm;
+    char *jwt_audience;         /* 1 to 256 bytes of UTF-8 without control characters */
+    char *jwt_issuer;           /* the same */
     struct car_strings tenants; /* valid ids, each once; those that exist from the start; may be empty */
     bool auto_tenants;
     uint32_t max_tenants;            /* at least tenants.count */
@@ -76,6 +81,11 @@ struct car_config {
 
     /* How much anybody may ask for; see guard/rates.h. */
     struct car_config_rate rate_limit_tenant, rate_limit_ip, rate_limit_user;
+    struct car_config_rate handshake_rate; /* of all tenants together; see guard/admission.h */
+
+    /* Memory, in bytes. */
+    size_t tenant_memory; /* of each tenant; 0: no budget (feed/memory.h) */
+    size_t max_memory;    /* of the process; 0: no budget */
 
     /* Events. */
     char *store; /* "memory:", "sqlite:" and a path */
@@ -95,6 +105,8 @@ struct car_config {
     uint32_t sse_keepalive_ms;
     char *sio_namespace;             /* of Socket.IO, beside "/"; begins with "/" */
     uint32_t sio_connect_timeout_ms; /* from the handshake to the first namespace */
+
+    uint32_t metrics_tenants; /* that /metrics tells of by name; 0: none */
 
     /* The log. */
     enum car_log_format log_format;

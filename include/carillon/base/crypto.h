@@ -12,6 +12,15 @@
 void car_sha1(const void *bytes, size_t len, uint8_t out[20]);
 void car_sha256(const void *bytes, size_t len, uint8_t out[32]);
 
+/* A SHA-256 that is made piece by piece: begun, given its bytes, ended. Opaque; needs no end. */
+struct car_sha256 {
+    uint64_t state[16];
+};
+
+void car_sha256_begin(struct car_sha256 *sha);
+void car_sha256_add(struct car_sha256 *sha, const void *bytes, size_t len);
+void car_sha256_end(struct car_sha256 *sha, uint8_t out[32]);
+
 /* Whether the bytes are the same, in a time that does not tell where they differ. */
 bool car_secret_eq(const void *a, const void *b, size_t len);
 

@@ -16,6 +16,7 @@ enum car_err {
     CAR_EEXIST = -10007,  /* there is one already */
     CAR_ESYS = -10008,    /* the operating system refused; errno or the log says why */
     CAR_ECLOSED = -10009, /* it is shut, or shutting down */
+    CAR_ENOFILE = -10010, /* there is something, but no regular file */
 };
 
 /* A short English text for a CAR_E… code; "unknown error" for any other number (libuv's names are its own business).

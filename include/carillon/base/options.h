@@ -29,7 +29,7 @@ void car_strings_free(struct car_strings *list);
 enum car_option_kind {
     CAR_OPTION_BOOL,     /* bool: --flag, --flag=true|false, --no-flag */
     CAR_OPTION_INT,      /* an unsigned field of 1, 2, 4 or 8 bytes: a whole number, min to max */
-    CAR_OPTION_SIZE,     /* the same, bytes: 65536, 64K, 1M, 1MiB (K, M, G are powers of 1024) */
+    CAR_OPTION_SIZE,     /* the same, bytes: 65536, 64K, 1M, 1MiB (K, M, G, T are powers of 1024) */
     CAR_OPTION_DURATION, /* the same, milliseconds: 500ms, 1s, 5m, 24h, 0.5; a bare number is seconds */
     CAR_OPTION_CHOICE,   /* an enum: one of `words` */
     CAR_OPTION_STRING,   /* char *, heap, NULL where there is neither value nor default */
@@ -66,10 +66,10 @@ struct car_option {
     const char *arg;   /* what the help calls the value: "N", "ADDRESS"; NULL for BOOL and ACTION */
     const char *help;  /* a phrase, wrapped by the help */
     enum car_option_kind kind;
-    size_t offset, size;                  /* of the field */
-    const char *def;                      /* the default, as a user would write it; NULL leaves the field zero */
-    const char *def_note;                 /* what the help says instead of `def`, where that needs words */
-    uint64_t min, max;                    /* INT, SIZE (bytes), DURATION (milliseconds), inclusive; max at most 2^53 */
+    size_t offset, size;  /* of the field */
+    const char *def;      /* the default, as a user would write it; NULL leaves the field zero */
+    const char *def_note; /* what the help says instead of `def`, where that needs words */
+    uint64_t min, max;    /* INT, SIZE (bytes), DURATION (milliseconds), inclusive; max at most 2^53; LIST: items */
     const struct car_option_word *words;  /* CHOICE */
     const struct car_option_alias *alias; /* strongest first; NULL for none */
     car_option_check_fn *check;           /* STRING, LIST; NULL takes anything that is not empty */
@@ -77,6 +77,7 @@ struct car_option {
     int action;                           /* ACTION */
     bool secret;                          /* the value is never repeated in a message */
     bool not_in_file;                     /* the file may not set it */
+    bool fails;                           /* a bad value is a start that fails, code 1, and no misuse */
 };
 
 struct car_options {
@@ -91,8 +92,9 @@ struct car_options {
  * Fills the fields of `config`, a zeroed struct, from all sources. argv[0] is skipped; `envp` may be NULL.
  *
  * 0: done, or an ACTION's flag came first (its field is then `action`, every other one zero). 2: a usage
- * error, a bad value wherever it stands, a malformed file. 1: the file cannot be read, or memory ran out. In both of
- * those `error` holds one line without a program's name or line end, and every field of the table is freed and zero.
+ * error, a bad value wherever it stands, a malformed file. 1: a bad value of a row that `fails`; the file cannot be
+ * read; memory ran out. In both of those `error` holds one line without a program's name or line end, and every field
+ * of the table is freed and zero.
  *
  * An environment variable that is empty counts as unset, and is not looked at where a flag (or the twin) overrides it.
  * The file is checked whole. Strings and lists belong to the caller: car_options_free, or its own function.
