@@ -15,7 +15,8 @@ struct car_control {
     uv_loop_t loop;
     uv_poll_t signals;
     int signals_fd;
-    uv_timer_t timer;
+    uv_timer_t timer, rounds;
+    uv_async_t bell;
     const struct car_control_ops *ops;
     void *user;
     bool stopped;
@@ -25,6 +26,9 @@ static void on_signal(struct car_control *control, uint32_t number) {
     switch (number) {
     case SIGHUP:
         control->ops->reload(control->user);
+        break;
+    case SIGUSR2:
+        control->ops->upgrade(control->user);
         break;
     case SIGINT:
         control->ops->end(control->user, "SIGINT");
@@ -49,6 +53,16 @@ static void on_tick(uv_timer_t *handle) {
     control->ops->tick(control->user);
 }
 
+static void on_ring(uv_async_t *handle) {
+    struct car_control *control = handle->data;
+    control->ops->tick(control->user);
+}
+
+static void on_round(uv_timer_t *handle) {
+    struct car_control *control = handle->data;
+    control->ops->round(control->user);
+}
+
 /* 0 or a UV_E… code. The threads that are made later inherit what is blocked. */
 static int open_signals(struct car_control *control) {
     sigset_t set;
@@ -56,6 +70,7 @@ static int open_signals(struct car_control *control) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     control->signals_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (control->signals_fd < 0) {
@@ -70,6 +85,12 @@ static int open_signals(struct car_control *control) {
     return 0;
 }
 
+static void close_loop(struct car_control *control) {
+    uv_close((uv_handle_t *)&control->bell, NULL);
+    uv_run(&control->loop, UV_RUN_DEFAULT); /* close callbacks */
+    uv_loop_close(&control->loop);
+}
+
 int car_control_open(struct car_control **out, const struct car_control_ops *ops, void *user) {
     struct car_control *control = calloc(1, sizeof *control);
     if (!control) {
@@ -77,19 +98,27 @@ int car_control_open(struct car_control **out, const struct car_control_ops *ops
     }
     control->ops = ops;
     control->user = user;
-    control->signals.data = control->timer.data = control;
+    control->signals.data = control->timer.data = control->rounds.data = control->bell.data = control;
     int err = uv_loop_init(&control->loop);
     if (err) {
         free(control);
         return err;
     }
-    err = open_signals(control);
+    err = uv_async_init(&control->loop, &control->bell, on_ring);
     if (err) {
         uv_loop_close(&control->loop);
         free(control);
         return err;
     }
+    uv_unref((uv_handle_t *)&control->bell);
+    err = open_signals(control);
+    if (err) {
+        close_loop(control);
+        free(control);
+        return err;
+    }
     uv_timer_init(&control->loop, &control->timer);
+    uv_timer_init(&control->loop, &control->rounds);
     *out = control;
     return 0;
 }
@@ -103,7 +132,23 @@ uint64_t car_control_now(const struct car_control *control) {
 }
 
 void car_control_tick(struct car_control *control, uint64_t ms) {
-    uv_timer_start(&control->timer, on_tick, 0, ms);
+    if (ms) {
+        uv_timer_start(&control->timer, on_tick, 0, ms);
+    } else {
+        uv_timer_stop(&control->timer);
+    }
+}
+
+void car_control_tick_in(struct car_control *control, uint64_t ms) {
+    uv_timer_start(&control->timer, on_tick, ms, 0);
+}
+
+void car_control_ring(struct car_control *control) {
+    uv_async_send(&control->bell);
+}
+
+void car_control_rounds(struct car_control *control, uint64_t ms) {
+    uv_timer_start(&control->rounds, on_round, ms, ms);
 }
 
 void car_control_run(struct car_control *control) {
@@ -115,6 +160,7 @@ void car_control_stop(struct car_control *control) {
         control->stopped = true;
         uv_close((uv_handle_t *)&control->signals, NULL);
         uv_close((uv_handle_t *)&control->timer, NULL);
+        uv_close((uv_handle_t *)&control->rounds, NULL);
     }
 }
 
@@ -123,8 +169,7 @@ void car_control_close(struct car_control **control) {
     *control = NULL;
     if (c) {
         car_control_stop(c);
-        uv_run(&c->loop, UV_RUN_DEFAULT); /* close callbacks */
-        uv_loop_close(&c->loop);
+        close_loop(c);
         close(c->signals_fd);
         free(c);
     }

@@ -6,6 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "carillon/runtime/turn.h"
+
 CK_STACK_CONTAINER(struct car_note, link, note_of)
 
 /* Runs what lies in the box by now, in the order of posting; what arrives meanwhile rings again. Returns whether there
@@ -36,6 +38,7 @@ static void on_bell(uv_poll_t *door, int status, int events) {
     ssize_t got = read(box->bell, &rings, sizeof rings);
     assert(got == sizeof rings || errno == EAGAIN);
     (void)got;
+    car_turn_mark();
     atomic_exchange(&box->rung, false); /* partner: car_mailbox_ring */
     run_batch(box);
 }

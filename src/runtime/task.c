@@ -1,68 +1,91 @@
 #include "carillon/runtime/task.h"
 
 #include "carillon/base/clock.h"
+#include "carillon/runtime/turn.h"
 
-/* After this long the rest waits for the loop to look for input: some 500 writes to sockets. */
-#define SLICE_US    2000u
-#define CLOCK_EVERY 32u
+#include "link.h"
 
-static void queue_init(struct car_task_queue *q) {
-    q->head = NULL;
-    q->tail = &q->head;
+/* After this long the rest waits for the loop to look for input: a look costs several microseconds, which who is alone
+ * need not pay often. */
+#define ALONE_US    1000u
+#define SHARED_US   100u
+#define CLOCK_EVERY 32u /* tasks, and whenever a flow has used up its quantum */
+
+/* So long after another flow was served than before, they are taken to share the loop. */
+#define SHARED_FOR_US 100000u
+
+#define TASK_COST 256 /* of its queueing and its memory */
+
+/* One run of tasks. */
+struct slice {
+    uint64_t start, end;
+    unsigned since_clock; /* tasks */
+};
+
+static bool look_at_clock(struct slice *slice) {
+    slice->since_clock = 0;
+    return car_clock_mono_us() > slice->end;
 }
 
-static void queue_push(struct car_task_queue *q, struct car_task *task) {
-    task->next = NULL;
-    task->pprev = q->tail;
-    *q->tail = task;
-    q->tail = &task->next;
+static bool is_over(struct slice *slice) {
+    return ++slice->since_clock >= CLOCK_EVERY && look_at_clock(slice);
 }
 
-/* Which of the two queues holds the task is told by their tails alone: only the last element's removal moves a tail. */
-static void queue_remove(struct car_tasks *tasks, struct car_task *task) {
-    if (task->next) {
-        task->next->pprev = task->pprev;
-    } else if (tasks->now.tail == &task->next) {
-        tasks->now.tail = task->pprev;
-    } else {
-        tasks->later.tail = task->pprev;
-    }
-    *task->pprev = task->next;
-    task->next = NULL;
-    task->pprev = NULL;
-}
-
-static void queue_append(struct car_task_queue *to, struct car_task_queue *from) {
-    if (!from->head) {
-        return;
-    }
-    *to->tail = from->head;
-    from->head->pprev = to->tail;
-    to->tail = from->tail;
-    queue_init(from);
+/* Another tenant is served than the last: from now on slices are short. */
+static void share(struct car_tasks *tasks, const struct car_flow *flow, struct slice *slice) {
+    tasks->served = flow;
+    tasks->shared_until = slice->start + SHARED_FOR_US;
+    slice->end = slice->start + SHARED_US;
 }
 
 static void on_idle(uv_idle_t *handle) {
     (void)handle;
 }
 
+/* Gives the flow its turn. true where the slice is over; where that came in the middle of its turn, it stays the first,
+ * and goes on with the rest of its quantum. */
+static bool serve(struct car_tasks *tasks, struct car_flow *flow, struct slice *slice) {
+    bool over = false;
+    if (!flow->served) {
+        flow->deficit += CAR_FLOW_QUANTUM;
+    }
+    flow->served = true;
+    if (flow != tasks->served && flow != &tasks->common) {
+        share(tasks, flow, slice);
+    }
+    while (!over && flow->deficit > 0 && !car_link_is_alone(&flow->tasks)) {
+        struct car_task *task = (struct car_task *)flow->tasks.next; /* its first member */
+        car_link_remove(&task->link);
+        flow->deficit -= TASK_COST;
+        task->run(task);
+        over = is_over(slice);
+    }
+    bool idle = car_link_is_alone(&flow->tasks);
+    if (over && !idle && flow->deficit > 0) {
+        return true;
+    }
+    over = over || (slice->since_clock > 0 && flow->deficit <= 0 && look_at_clock(slice));
+    flow->served = false;
+    car_link_remove(&flow->link);
+    if (!idle || flow->deficit < 0) {
+        car_link_put(tasks->ready.prev, &flow->link);
+    } else {
+        flow->deficit = 0;
+    }
+    return over;
+}
+
 static void run_slice(struct car_tasks *tasks) {
-    if (tasks->now.head) {
-        uint64_t start = car_clock_mono_us();
-        unsigned since_clock = 0;
-        while (tasks->now.head) {
-            struct car_task *task = tasks->now.head;
-            queue_remove(tasks, task);
-            task->run(task);
-            if (++since_clock == CLOCK_EVERY) {
-                since_clock = 0;
-                if (car_clock_mono_us() - start > SLICE_US) {
-                    break;
-                }
-            }
+    tasks->over = false;
+    if (!car_link_is_alone(&tasks->ready)) {
+        struct slice slice = {.start = car_turn_mark()};
+        slice.end = slice.start + (slice.start < tasks->shared_until ? SHARED_US : ALONE_US);
+        while (!tasks->over && !car_link_is_alone(&tasks->ready)) {
+            tasks->over = serve(tasks, (struct car_flow *)tasks->ready.next, &slice); /* its first member */
         }
     }
-    bool more = tasks->now.head || tasks->later.head;
+    bool more = !car_tasks_are_done(tasks);
+    tasks->over = tasks->over && more;
     if (more != tasks->idle_active) {
         tasks->idle_active = more;
         if (more) {
@@ -75,22 +98,31 @@ static void run_slice(struct car_tasks *tasks) {
 
 static void on_prepare(uv_prepare_t *handle) {
     struct car_tasks *tasks = handle->data;
-    run_slice(tasks);
+    if (!tasks->over) { /* else its slice is used up, and the loop looks for input first */
+        run_slice(tasks);
+    }
     tasks->turn(tasks->owner);
 }
 
 static void on_check(uv_check_t *handle) {
     struct car_tasks *tasks = handle->data;
-    queue_append(&tasks->now, &tasks->later); /* the loop has looked for input */
+    while (!car_link_is_alone(&tasks->later)) { /* the loop has looked for input */
+        struct car_task *task = (struct car_task *)tasks->later.next;
+        car_link_remove(&task->link);
+        car_task_defer(tasks, task);
+    }
     run_slice(tasks);
 }
 
 void car_tasks_open(struct car_tasks *tasks, uv_loop_t *loop, void (*turn)(void *owner), void *owner) {
     tasks->turn = turn;
     tasks->owner = owner;
-    queue_init(&tasks->now);
-    queue_init(&tasks->later);
-    tasks->idle_active = false;
+    car_flow_init(&tasks->common);
+    car_link_init(&tasks->ready);
+    car_link_init(&tasks->later);
+    tasks->idle_active = tasks->over = false;
+    tasks->served = NULL;
+    tasks->shared_until = 0;
     tasks->prepare.data = tasks->check.data = tasks->idle.data = tasks;
     /* These three cannot fail: they only link the handle into the loop. */
     uv_prepare_init(loop, &tasks->prepare);
@@ -106,35 +138,40 @@ void car_tasks_close(struct car_tasks *tasks) {
     uv_close((uv_handle_t *)&tasks->idle, NULL);
 }
 
+bool car_tasks_are_done(const struct car_tasks *tasks) {
+    return car_link_is_alone(&tasks->ready) && car_link_is_alone(&tasks->later);
+}
+
+bool car_tasks_others_wait(const struct car_tasks *tasks, const struct car_flow *flow) {
+    const struct car_link *first = tasks->ready.next;
+    return first != &tasks->ready && (first != &flow->link || first->next != &tasks->ready);
+}
+
 void car_task_defer(struct car_tasks *tasks, struct car_task *task) {
-    if (!task->pprev) {
-        queue_push(&tasks->now, task);
-    }
+    car_flow_defer(tasks, &tasks->common, task);
 }
 
 void car_task_defer_first(struct car_tasks *tasks, struct car_task *task) {
-    if (task->pprev) {
+    if (task->link.next) {
         return;
     }
-    struct car_task_queue *q = &tasks->now;
-    task->next = q->head;
-    task->pprev = &q->head;
-    if (task->next) {
-        task->next->pprev = &task->next;
-    } else {
-        q->tail = &task->next;
+    struct car_flow *common = &tasks->common;
+    car_link_put(&common->tasks, &task->link);
+    if (common->link.next) {
+        car_link_remove(&common->link);
     }
-    q->head = task;
+    car_link_put(&tasks->ready, &common->link);
 }
 
 void car_task_yield(struct car_tasks *tasks, struct car_task *task) {
-    if (!task->pprev) {
-        queue_push(&tasks->later, task);
+    if (!task->link.next) {
+        car_link_put(tasks->later.prev, &task->link);
     }
 }
 
 void car_task_cancel(struct car_tasks *tasks, struct car_task *task) {
-    if (task->pprev) {
-        queue_remove(tasks, task);
+    (void)tasks;
+    if (task->link.next) {
+        car_link_remove(&task->link);
     }
 }

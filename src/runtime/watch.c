@@ -5,6 +5,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "carillon/runtime/turn.h"
+
 #define BATCH  256
 #define ROUNDS 4 /* batches before the loop does something else */
 
@@ -20,6 +22,9 @@ static void on_poll(uv_poll_t *poll, int status, int ready) {
     (void)ready;
     for (unsigned round = 0; round < ROUNDS; round++) {
         int n = epoll_wait(watches->set, events, BATCH, 0);
+        if (n > 0) {
+            car_turn_mark();
+        }
         for (int i = 0; i < n; i++) {
             watches->ready(events[i].data.ptr, what_of(events[i].events));
         }
@@ -69,4 +74,9 @@ int car_watch_room(struct car_watches *watches, struct car_watch *watch) {
 
 void car_watch_remove(struct car_watches *watches, struct car_watch *watch) {
     (void)control(watches, EPOLL_CTL_DEL, watch, 0); /* where it was never added there is nothing to take out */
+}
+
+void car_watch_end(struct car_watches *watches, struct car_watch *watch) {
+    car_watch_remove(watches, watch);
+    close(watch->fd);
 }

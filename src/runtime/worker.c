@@ -8,9 +8,21 @@
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/runtime/reclaim.h"
+#include "carillon/runtime/turn.h"
+
+#include "link.h"
 
 /* How soon memory that was retired by a now idle worker is looked at again. */
 #define RECLAIM_MS 100
+
+const struct car_metric car_worker_metric_rows[] = {
+    {.name = "carillon_loop_lag_seconds",
+     .help = "How long a turn of a worker's loop kept it from looking for input.",
+     .kind = CAR_METRIC_HISTOGRAM,
+     .apart = true,
+     .offset = offsetof(struct car_worker_metrics, lag)},
+};
+const size_t car_worker_metric_count = sizeof car_worker_metric_rows / sizeof *car_worker_metric_rows;
 
 static _Thread_local struct car_worker *self;
 
@@ -18,9 +30,28 @@ struct car_worker *car_worker_self(void) {
     return self;
 }
 
+/* What is still to be done when the slice is over (task.c) counts with the turn that does it. */
+static void end_turn(const struct car_worker *worker) {
+    struct car_turn turn = car_turn_end();
+    if (turn.began_us == 0) {
+        return;
+    }
+    car_histogram_add(&worker->metrics->lag, turn.ended_us - turn.began_us, 1);
+    for (struct car_turn_end *end = worker->turn_ends; end && car_link_is_alone(&worker->tasks.ready);
+         end = end->next) {
+        end->run(end, turn.ended_us);
+    }
+}
+
+void car_worker_at_turn_end(struct car_worker *worker, struct car_turn_end *end) {
+    end->next = worker->turn_ends;
+    worker->turn_ends = end;
+}
+
 /* What the thread retired is freed between turns, never while a callback may hold it. */
 static void on_turn(void *owner) {
     struct car_worker *worker = owner;
+    end_turn(worker);
     if (car_reader_poll(worker->reader) && !car_timer_is_set(&worker->reclaim_timer)) {
         car_timer_set(worker->wheel, &worker->reclaim_timer, RECLAIM_MS);
     }
@@ -81,9 +112,10 @@ int car_worker_open(struct car_worker **out, unsigned id, struct car_reclaim *re
         free(worker);
         return err;
     }
+    worker->metrics = car_metrics_block(sizeof *worker->metrics);
     worker->wheel = car_wheel_new(&worker->loop);
     worker->reader = car_reader_open(reclaim);
-    if (!worker->wheel || !worker->reader) {
+    if (!worker->wheel || !worker->reader || !worker->metrics) {
         abort(); /* out of memory before the process serves anybody */
     }
     car_tasks_open(&worker->tasks, &worker->loop, on_turn, worker);
@@ -134,5 +166,6 @@ void car_worker_close(struct car_worker **worker) {
     int err = uv_loop_close(&w->loop);
     assert(err == 0);
     (void)err;
+    free(w->metrics);
     free(w);
 }

@@ -8,8 +8,8 @@
  * TCP is 248 bytes, and whether it reads or writes is told to the kernel call by call; a watch is its descriptor, added
  * once, and reported edge by edge (epoll(7)): what was reported is not reported again before it has been used up.
  *
- * Belongs to the loop's thread. A watch is embedded in what it is for, and lives until the turn after its descriptor
- * was closed, which is what ends it: an edge that was reported along with the cause of the closing may still arrive.
+ * Belongs to the loop's thread. A watch is embedded in what it is for, and lives until the turn after it was ended: an
+ * edge that was reported along with the cause of that may still arrive.
  */
 struct car_watch {
     int fd;
@@ -40,6 +40,10 @@ int car_watch_add(struct car_watches *watches, struct car_watch *watch);
 
 /* Takes a socket out of the set that stays open elsewhere. */
 void car_watch_remove(struct car_watches *watches, struct car_watch *watch);
+
+/* Takes it out and closes it. Closing alone would do where nobody else had the descriptor: but a process that is being
+ * started has copies of all until it executes its program, and the set would go on telling of the socket. */
+void car_watch_end(struct car_watches *watches, struct car_watch *watch);
 
 /* Watches it for room to write as well, from now on: most sockets never run out of it. What there is now is reported.
  * 0 or a UV_E… code. */
