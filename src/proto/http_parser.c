@@ -86,6 +86,20 @@ enum car_http_stage car_http_parser_stage(const struct car_http_parser *p) {
     }
 }
 
+size_t car_http_parser_kept(const struct car_http_parser *p) {
+    return p->section.len + p->body.len;
+}
+
+const struct car_http_request *car_http_parser_request(const struct car_http_parser *p) {
+    return car_http_parser_stage(p) == CAR_HTTP_BODY ? &p->head.request : NULL;
+}
+
+void car_http_parser_drop(struct car_http_parser *p) {
+    drop_message(p);
+    car_http_head_free(&p->head);
+    p->mode = IGNORE;
+}
+
 static int refuse(struct car_http_parser *p, int status, const char *why) {
     p->mode = REFUSED;
     p->status = status;
@@ -113,6 +127,7 @@ static bool deliver(struct car_http_parser *p) {
     struct car_http_request *request = &p->head.request;
     struct car_span body = p->body.len > 0 ? car_buf_view(&p->body) : p->whole;
     request->body = body.len > 0 ? body : (struct car_span){0};
+    request->kept = p->body.len > 0 ? &p->body : NULL;
     bool upgrade = request->upgrade;
     p->mode = request->keep_alive ? READ_HEAD : IGNORE;
     car_http_guard_request(&p->guard);

@@ -98,23 +98,27 @@ static int pick_object(const char **p, const char *end, struct pick *pick) {
     }
 }
 
+/* The value that starts at *p, where no white space stands; *p is moved behind it. */
+static int pick_value(const char **p, const char *end, struct pick *pick, struct car_json_value *value) {
+    if (*p == end || **p != '{') {
+        return json_scan_value(p, end, value);
+    }
+    const char *begin = *p;
+    int err = pick_object(p, end, pick);
+    if (err == CAR_OK) {
+        unsigned depth = pick->depth < UINT32_MAX ? pick->depth + 1 : UINT32_MAX;
+        *value = (struct car_json_value){CAR_JSON_OBJECT, car_span_of(begin, (size_t)(*p - begin)), depth};
+    }
+    return err;
+}
+
 static int pick_any(struct car_span text, struct pick *pick, struct car_json_value *value) {
     if (text.len == 0) {
         return CAR_EPROTO;
     }
     const char *end = text.ptr + text.len;
     const char *p = json_skip_space(text.ptr, end);
-    int err;
-    if (p < end && *p == '{') {
-        const char *begin = p;
-        err = pick_object(&p, end, pick);
-        if (err == CAR_OK) {
-            unsigned depth = pick->depth < UINT32_MAX ? pick->depth + 1 : UINT32_MAX;
-            *value = (struct car_json_value){CAR_JSON_OBJECT, car_span_of(begin, (size_t)(p - begin)), depth};
-        }
-    } else {
-        err = json_scan_value(&p, end, value);
-    }
+    int err = pick_value(&p, end, pick, value);
     if (err != CAR_OK) {
         return err;
     }
@@ -137,6 +141,57 @@ int car_json_pick(struct car_span text, struct car_json_member *wanted, size_t c
     }
     if (whole) {
         *whole = err == CAR_OK ? value : (struct car_json_value){0};
+    }
+    return err;
+}
+
+bool car_json_is_array(struct car_span text, struct car_span *rest) {
+    *rest = text;
+    if (text.len == 0) {
+        return false; /* it may be NULL */
+    }
+    const char *end = text.ptr + text.len;
+    const char *p = json_skip_space(text.ptr, end);
+    *rest = car_span_of(p, (size_t)(end - p));
+    return p < end && *p == '[';
+}
+
+/* Behind the array's last bracket there may be white space. */
+static int end_steps(struct car_span *rest, const char *behind, const char *end) {
+    *rest = car_span_of(end, 0);
+    return json_skip_space(behind, end) == end ? CAR_ENOENT : CAR_EPROTO;
+}
+
+/* The next element, of which *p stands on the comma or the bracket before it; *p is moved to what stands behind it. */
+static int step(const char **p, const char *end, struct pick *pick, struct car_json_value *element) {
+    const char *at = json_skip_space(*p + 1, end);
+    int err = pick_value(&at, end, pick, element);
+    if (err != CAR_OK) {
+        return err;
+    }
+    at = json_skip_space(at, end);
+    *p = at;
+    return at < end && (*at == ',' || *at == ']') ? CAR_OK : CAR_EPROTO;
+}
+
+int car_json_step(struct car_span *rest, struct car_json_member *wanted, size_t count, struct car_json_value *element) {
+    struct pick pick = {.wanted = wanted, .count = count};
+    const char *p = rest->ptr;
+    const char *end = p + rest->len;
+    forget(wanted, count);
+    *element = (struct car_json_value){0};
+    if (p == end) {
+        return CAR_EPROTO;
+    }
+    const char *first = *p == '[' ? json_skip_space(p + 1, end) : p;
+    if (first < end && *first == ']') {
+        return end_steps(rest, first + 1, end);
+    }
+    int err = step(&p, end, &pick, element);
+    *rest = car_span_of(p, (size_t)(end - p));
+    if (err != CAR_OK) {
+        forget(wanted, count);
+        *element = (struct car_json_value){0};
     }
     return err;
 }

@@ -26,6 +26,13 @@ void car_socketio_decoder_free(struct car_socketio_decoder *decoder) {
     }
 }
 
+size_t car_socketio_decoder_kept(const struct car_socketio_decoder *decoder) {
+    const struct car_socketio_pending *pending = decoder->pending;
+    return pending ? sizeof *pending + pending->packet.attachments * sizeof pending->ends[0] + pending->text.cap +
+                         pending->bytes.cap
+                   : 0;
+}
+
 /* The UTF-16 unit that the escape at `p` stands for; -1 where it is none of those. */
 static int unit_of(const char *p, const char *end) {
     return end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? json_hex4(p + 2, end) : -1;

@@ -32,6 +32,26 @@ size_t car_ws_header_write(char out[CAR_WS_HEADER_MAX], enum car_ws_opcode op, b
     return head_len;
 }
 
+/* The frame's length with its head, which is whole. */
+static uint64_t frame_len(const char *frame) {
+    const unsigned char *head = (const unsigned char *)frame;
+    size_t head_len = head[1] <= 125 ? 2 : head[1] == 126 ? 4 : 10;
+    uint64_t payload = head_len == 2 ? head[1] : 0;
+    for (size_t i = 2; i < head_len; i++) {
+        payload = payload << 8 | head[i];
+    }
+    return head_len + payload;
+}
+
+size_t car_ws_frame_rest(const char *frames, size_t len, size_t written) {
+    uint64_t at = 0;
+    while (at < written && at < len) {
+        at += frame_len(frames + at);
+    }
+    assert(at <= len);
+    return (size_t)at - written;
+}
+
 /* The longest prefix of valid UTF-8 that has at most `max` bytes and splits no character. */
 static size_t cut_at_character(struct car_span text, size_t max) {
     if (text.len <= max) {

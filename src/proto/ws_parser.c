@@ -54,6 +54,10 @@ bool car_ws_parser_midway(const struct car_ws_parser *p) {
     return !p->dead && (p->head_len > 0 || p->in_payload || p->message_op != CAR_WS_CONTINUATION);
 }
 
+size_t car_ws_parser_kept(const struct car_ws_parser *p) {
+    return p->assembly ? p->assembly->message.len : 0;
+}
+
 size_t car_ws_parser_memory(const struct car_ws_parser *p) {
     return p->assembly ? sizeof *p->assembly + p->assembly->message.cap : 0;
 }

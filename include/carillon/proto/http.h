@@ -49,6 +49,8 @@ struct car_http_request {
     size_t header_count;
     uint64_t name_lens;   /* bit n: one of the headers' names has n (modulo 64) characters; 0: not known */
     struct car_span body; /* the whole content, de-chunked; absent in on_headers, and where there is none */
+    struct car_buf *kept; /* the memory that has `body`, where that is the parser's: who wants it longer than the call
+                             may take it over, and leave CAR_BUF_INIT; NULL where the body is in the input */
     bool keep_alive;      /* whether another request may follow (RFC 9112, section 9.3) */
     bool upgrade;         /* a GET of HTTP/1.1 that asks for `websocket` in Connection and Upgrade (RFC 6455, 4.2.1) */
     bool expect_continue; /* the client waits for 100 before it sends its body, and the body is within the limits */
@@ -174,6 +176,15 @@ enum car_http_stage {
     CAR_HTTP_BODY,    /* in a body */
 };
 enum car_http_stage car_http_parser_stage(const struct car_http_parser *parser);
+
+/* Bytes that it keeps of a message that is not whole. */
+size_t car_http_parser_kept(const struct car_http_parser *parser);
+
+/* The head of the message whose body is being read; NULL where none is. Lives until the next feed. */
+const struct car_http_request *car_http_parser_request(const struct car_http_parser *parser);
+
+/* Lets go of what it keeps, and takes nothing more. Not from within a callback. */
+void car_http_parser_drop(struct car_http_parser *parser);
 
 /* Appends the request's head as it may stand on the wire: to a parser the same as what was read, and not longer. */
 void car_http_head_write(struct car_buf *out, const struct car_http_request *req);

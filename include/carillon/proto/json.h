@@ -64,6 +64,19 @@ int car_json_pick(struct car_span text, struct car_json_member *wanted, size_t c
  */
 bool car_json_next(struct car_span *rest, struct car_json_value *element);
 
+/* Whether the text begins as an array does, behind white space; then *rest is what car_json_step goes on with. */
+bool car_json_is_array(struct car_span text, struct car_span *rest);
+
+/*
+ * Validates an array and reads its elements in one go each, so that a long one is read piece by piece, with time for
+ * others in between: *rest is car_json_is_array's, and the iterator's own from then on. Each call does with one element
+ * what car_json_pick does with a text: what comes behind it has not been looked at.
+ *
+ * 0 and *element; CAR_ENOENT behind the last one, where the whole text has turned out to be one valid array and nothing
+ * but white space around it; CAR_EPROTO where it is none; CAR_ENOMEM. There is no step after one that is not 0.
+ */
+int car_json_step(struct car_span *rest, struct car_json_member *wanted, size_t count, struct car_json_value *element);
+
 /* The number of Unicode characters of a validated string literal (quotes included in `raw`); an escaped surrogate pair
  * is one. */
 size_t car_json_string_chars(struct car_span raw);

@@ -92,6 +92,9 @@ int car_socketio_decode(struct car_socketio_decoder *decoder, const struct car_s
 /* The bytes of attachment n, below packet->attachments, of the packet that the last call gave out. */
 struct car_span car_socketio_attachment(const struct car_socketio_decoder *decoder, unsigned n);
 
+/* Bytes of memory that are held. */
+size_t car_socketio_decoder_kept(const struct car_socketio_decoder *decoder);
+
 /* Frees what is held. Harmless when repeated. */
 void car_socketio_decoder_free(struct car_socketio_decoder *decoder);
 

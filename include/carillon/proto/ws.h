@@ -119,6 +119,9 @@ void car_ws_parser_stop(struct car_ws_parser *p);
 /* Whether a message or a frame has arrived in part, so that a peer that goes silent now owes the rest. */
 bool car_ws_parser_midway(const struct car_ws_parser *p);
 
+/* Bytes of a message or a frame that has arrived in part. */
+size_t car_ws_parser_kept(const struct car_ws_parser *p);
+
 /* Bytes of heap the parser holds. */
 size_t car_ws_parser_memory(const struct car_ws_parser *p);
 
@@ -127,6 +130,10 @@ bool car_ws_close_code_valid(unsigned code);
 
 /* Bytes of the head of an unmasked frame: 2, 4 or 10. */
 size_t car_ws_header_len(uint64_t payload_len);
+
+/* Of whole unmasked frames, `written` bytes of which have been written: how many more end the one that has been begun;
+ * 0 between two of them. */
+size_t car_ws_frame_rest(const char *frames, size_t len, size_t written);
 
 /* Writes the head of an unmasked (server's) frame, RFC 6455, section 5.2; returns car_ws_header_len(). `payload_len` is
  * below 2^63. */
