@@ -40,6 +40,35 @@ bool car_tenant_name_ok(struct car_span name) {
     return true;
 }
 
+void car_tenant_terms_merge(struct car_tenant_terms *terms, const struct car_tenant_terms *base, unsigned members) {
+    const struct car_tenant_terms changed = *terms;
+    const struct car_tenant_limits *limits = &changed.limits;
+    *terms = *base;
+    if (members & CAR_TENANT_NAME) {
+        memcpy(terms->name, changed.name, sizeof changed.name);
+    }
+    if (members & CAR_TENANT_LIMIT_EVENTS) {
+        terms->limits.events = limits->events;
+        terms->limits.events_window_ms = limits->events_window_ms;
+    }
+    if (members & CAR_TENANT_LIMIT_BYTES) {
+        terms->limits.bytes_s = limits->bytes_s;
+    }
+    if (members & CAR_TENANT_LIMIT_CONNECTIONS) {
+        terms->limits.connections = limits->connections;
+    }
+    if (members & CAR_TENANT_LIMIT_MESSAGE) {
+        terms->limits.message_bytes = limits->message_bytes;
+    }
+    if (members & CAR_TENANT_LIMIT_BUFFER) {
+        terms->limits.buffer_events = limits->buffer_events;
+    }
+    if (members & CAR_TENANT_RETENTION) {
+        terms->limits.retention_ms = limits->retention_ms;
+        terms->limits.retention_count = limits->retention_count;
+    }
+}
+
 const struct car_tenant_terms *car_tenant_terms(const struct car_tenant *tenant) {
     static const struct car_tenant_terms none = {0};
     const struct car_tenant_kept *kept = atomic_load_explicit(&tenant->kept, memory_order_acquire);
@@ -61,6 +90,10 @@ _Atomic uint64_t *car_tenant_terms_state(const struct car_tenant_terms *terms, e
 
 _Atomic uint64_t *car_tenant_state(struct car_tenant *tenant) {
     return &tenant->taken;
+}
+
+_Atomic uint64_t *car_tenant_came(struct car_tenant *tenant) {
+    return &tenant->came;
 }
 
 static bool has_limit(const struct car_tenant_limits *limits, enum car_tenant_counted which) {

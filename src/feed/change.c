@@ -21,11 +21,15 @@ void car_change(struct car_log_change *change, struct car_worker *worker) {
     log->ops->change(log, change);
 }
 
-int car_change_prepare(struct car_log_change *change) {
+int car_change_prepare(struct car_log_change *change, const struct car_log_change *before) {
     if (car_tenant_is_removed(change->tenant)) {
         return CAR_ECLOSED;
     }
     if (change->kind == CAR_LOG_TENANT_PUT) {
+        if (change->partly) {
+            const struct car_tenant_terms *base = before ? before->terms : car_tenant_terms(change->tenant);
+            car_tenant_terms_merge(change->terms, base, change->members);
+        }
         change->kept = car_tenant_kept_new(change->terms);
         return change->kept ? 0 : CAR_ENOMEM;
     }

@@ -6,7 +6,10 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/feed_metrics.h"
+#include "carillon/feed/flows.h"
 #include "carillon/feed/log.h"
+#include "carillon/feed/memory.h"
 #include "carillon/feed/publish.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
@@ -39,7 +42,7 @@ static void on_yielded(struct car_task *task) {
 void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker) {
     tenant->drain_task.run = on_yielded;
     tenant->drain_worker = worker;
-    car_task_yield(&worker->tasks, &tenant->drain_task);
+    car_flow_defer(&worker->tasks, car_flow_of(tenant, worker), &tenant->drain_task);
 }
 
 /* Looks how far the slowest lane has come. */
@@ -57,12 +60,60 @@ static uint64_t room(const struct car_tenant *tenant) {
     return lag < CAR_LANE_LAG_MAX ? CAR_LANE_LAG_MAX - lag : 0;
 }
 
-/* Forgets what is neither to be kept nor waited for by a lane. */
-static void trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader) {
+/* Where the thread counts: a worker's, or the log's; NULL where it is neither. */
+static struct car_drain_metrics *metrics_of(const struct car_feed *feed, const struct car_worker *self) {
+    if (self && self->feed) {
+        return &car_feed_local(self->feed)->metrics->drain;
+    }
+    return feed->log->metrics ? &feed->log->metrics->drain : NULL;
+}
+
+static void count_history(const struct car_feed *feed, const struct car_worker *self, uint64_t change) {
+    struct car_drain_metrics *metrics = change ? metrics_of(feed, self) : NULL;
+    if (metrics) {
+        car_cell_add(&metrics->history, change);
+    }
+}
+
+/* Forgets what stands before `seq`. Returns how many bytes that were. */
+static uint64_t forget(struct car_tenant *tenant, struct car_reader *reader, uint64_t seq) {
+    size_t bytes = car_history_forget(&tenant->history, reader, seq);
+    car_memory_count(tenant, -(int64_t)bytes);
+    return bytes;
+}
+
+/* Forgets more than that, as long as the tenant's memory is short. The sessions, which had to wait for it, are called
+ * where it has not sufficed. */
+static uint64_t trim_more(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                          struct car_worker *self) {
+    uint64_t end = car_history_newest(&tenant->history) + 1;
+    uint64_t first = car_history_oldest(&tenant->history);
+    uint64_t last = end > CAR_MEMORY_EVENTS ? end - CAR_MEMORY_EVENTS : 0;
+    uint64_t seq = first;
+    uint64_t bytes = 0;
+    last = last <= tenant->floor ? last : tenant->floor + 1;
+    for (; seq < last && car_memory_trims(feed, tenant); seq++) {
+        bytes += forget(tenant, reader, seq + 1);
+    }
+    struct car_drain_metrics *metrics = metrics_of(feed, self);
+    if (metrics) {
+        car_cell_add(&metrics->trimmed, seq - first);
+    }
+    if (seq > first && car_memory_excess(feed, tenant) && !car_memory_has_history(feed, tenant)) {
+        car_memory_press(feed, tenant, reader, self);
+    }
+    return bytes;
+}
+
+/* Forgets what is neither to be kept nor waited for by a lane. Returns how many bytes that were. */
+static uint64_t trim(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                     struct car_worker *self) {
     uint64_t newest = car_history_newest(&tenant->history);
     uint64_t count = car_feed_keep(feed, tenant);
     uint64_t keep = newest >= count ? newest - count + 1 : 1;
-    car_history_forget(&tenant->history, reader, keep <= tenant->floor ? keep : tenant->floor + 1);
+    keep = keep <= tenant->floor ? keep : tenant->floor + 1;
+    uint64_t bytes = forget(tenant, reader, keep);
+    return car_memory_trims(feed, tenant) ? bytes + trim_more(feed, tenant, reader, self) : bytes;
 }
 
 /* Whether more events may be numbered; otherwise the tenant says that it waits for a lane. */
@@ -79,8 +130,21 @@ static bool has_room(struct car_feed *feed, struct car_tenant *tenant, struct ca
     return true;
 }
 
+static uint64_t bytes_of(const struct car_publish *publish) {
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < publish->count; k++) {
+        bytes += car_event_json(publish->events[k]).len;
+    }
+    return bytes;
+}
+
 static void done(struct car_publish *publish, struct car_worker *self) {
     struct car_feed_local *local = car_feed_local(self->feed);
+    if (publish->status == 0 && !publish->replayed) {
+        car_cell_add(&local->metrics->published, publish->count);
+        car_cell_add(&local->metrics->published_bytes, bytes_of(publish));
+    }
+    car_cell_add(&local->metrics->queued, -(uint64_t)publish->bytes);
     publish->done(publish);
     car_feed_publishing(local, -1);
 }
@@ -107,6 +171,7 @@ static void first_waits(struct car_tenant *tenant) {
     if (first) {
         first->status = car_inlet_put(tenant, first);
         if (first->status) {
+            car_memory_count(tenant, -(int64_t)first->bytes);
             first->note.run = on_done;
             car_mailbox_post(&first->worker->mailbox, &first->note);
         }
@@ -114,7 +179,7 @@ static void first_waits(struct car_tenant *tenant) {
 }
 
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
-                      struct car_publish **batch, size_t max) {
+                      struct car_worker *self, struct car_publish **batch, size_t max) {
     if (room(tenant) < max) {
         look_at_lanes(feed, tenant, reader); /* they have moved on since they were last looked at, as a rule */
     }
@@ -133,12 +198,13 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
     n += events < max ? car_inlet_take(tenant, batch + n, max - events) : 0;
     if (n == 0) {
         look_at_lanes(feed, tenant, reader);
-        trim(feed, tenant, reader); /* what a lane was waited for, after a burst */
+        /* What a lane was waited for, after a burst. */
+        count_history(feed, self, -trim(feed, tenant, reader, self));
     }
     return n;
 }
 
-static size_t count_events(struct car_publish *const *batch, size_t count) {
+size_t car_drain_count(struct car_publish *const *batch, size_t count) {
     size_t events = 0;
     for (size_t i = 0; i < count; i++) {
         events += batch[i]->count;
@@ -146,23 +212,52 @@ static size_t count_events(struct car_publish *const *batch, size_t count) {
     return events;
 }
 
+/* The one place where events are sealed, and so inlined into it. Returns the last seq. */
+__attribute__((noinline)) static uint64_t seal(const struct car_feed *feed, struct car_event **events, uint32_t count,
+                                               uint64_t seq, int64_t now_ms) {
+    for (uint32_t k = 0; k < count; k++) {
+        car_event_seal(events[k], ++seq, now_ms, &feed->id_key);
+    }
+    return seq;
+}
+
+int car_drain_number_begin(struct car_tenant *tenant, struct car_publish *const *batch, size_t count,
+                           struct car_reader *reader, struct car_numbering *numbering) {
+    *numbering = (struct car_numbering){.now_ms = car_clock_wall_ms(), .seq = car_history_newest(&tenant->history)};
+    return car_history_reserve(&tenant->history, reader, car_drain_count(batch, count));
+}
+
+bool car_drain_number_some(const struct car_feed *feed, struct car_publish *const *batch, size_t count,
+                           struct car_numbering *n, size_t max) {
+    while (n->at < count && max > 0) {
+        const struct car_publish *publish = batch[n->at];
+        uint32_t left = publish->count - n->event;
+        uint32_t some = left < max ? left : (uint32_t)max;
+        n->seq = seal(feed, publish->events + n->event, some, n->seq, n->now_ms);
+        n->event = some < left ? n->event + some : 0;
+        n->at += some == left;
+        max -= some;
+    }
+    return n->at == count;
+}
+
 int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                      struct car_reader *reader) {
     int64_t now = car_clock_wall_ms();
     uint64_t seq = car_history_newest(&tenant->history);
-    if (car_history_reserve(&tenant->history, reader, count_events(batch, count)) != 0) {
+    if (car_history_reserve(&tenant->history, reader, car_drain_count(batch, count)) != 0) {
         return CAR_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < batch[i]->count; k++) {
-            car_event_seal(batch[i]->events[k], ++seq, now, &feed->id_key);
-        }
+        seq = seal(feed, batch[i]->events, batch[i]->count, seq, now);
     }
     return 0;
 }
 
+/* Answers those whose events do not come into the history. */
 void car_drain_answer(struct car_publish **others, size_t count, struct car_worker *self) {
     for (size_t i = 0; i < count; i++) {
+        car_memory_count(others[i]->tenant, -(int64_t)others[i]->bytes);
         answer(others[i], self);
     }
 }
@@ -170,11 +265,12 @@ void car_drain_answer(struct car_publish **others, size_t count, struct car_work
 void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self) {
     for (size_t i = 0; i < count; i++) {
         batch[i]->status = status;
-        answer(batch[i], self);
     }
+    car_drain_answer(batch, count, self);
 }
 
-void car_drain_close(struct car_tenant *tenant, struct car_reader *reader, struct car_worker *self) {
+void car_drain_close(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                     struct car_worker *self) {
     struct car_publish *batch[CAR_DRAIN_BATCH];
     size_t n = 0;
     atomic_store(&tenant->stalled, false);
@@ -187,19 +283,28 @@ void car_drain_close(struct car_tenant *tenant, struct car_reader *reader, struc
         car_drain_refuse(batch, n, CAR_ECLOSED, self);
     }
     car_tenant_forget(tenant, car_tenant_newest(tenant));
-    car_history_drop(&tenant->history, reader);
+    uint64_t bytes = car_history_drop(&tenant->history, reader);
+    car_memory_count(tenant, -(int64_t)bytes);
+    count_history(feed, self, -bytes);
     tenant->closed = true;
 }
 
-/* Puts the events into the history. Returns how many they are; the first of them come to stand in `piece`. */
+/* Puts the events into the history. Returns how many they are, and `size` what they take; the first of them come to
+ * stand in `piece`. */
 static size_t append(struct car_tenant *tenant, struct car_publish **batch, size_t count, struct car_reader *reader,
-                     struct car_event *piece[CAR_DRAIN_BATCH]) {
+                     struct car_event *piece[CAR_DRAIN_BATCH], uint64_t *size) {
     size_t events = 0;
+    uint64_t bytes = 0;
+    *size = 0;
+    uint32_t now = (uint32_t)car_turn_us();
     for (size_t i = 0; i < count; i++) {
         struct car_publish *publish = batch[i];
         publish->status = 0;
+        *size += publish->bytes;
         for (uint32_t k = 0; k < publish->count; k++) {
             struct car_event *event = publish->events[k];
+            event->came_us = now;
+            bytes += car_event_json(event).len;
             int err = car_history_append(&tenant->history, reader, car_event_ref(event));
             assert(err == 0); /* there is room for it since it was numbered */
             (void)err;
@@ -209,6 +314,8 @@ static size_t append(struct car_tenant *tenant, struct car_publish **batch, size
             events++;
         }
     }
+    car_cell_add(&tenant->published, events);
+    car_cell_add(&tenant->published_bytes, bytes);
     return events;
 }
 
@@ -233,16 +340,19 @@ void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct 
                        struct car_reader *reader, struct car_worker *self) {
     assert(count > 0 && count <= CAR_DRAIN_BATCH);
     struct car_event *piece[CAR_DRAIN_BATCH];
-    size_t events = append(tenant, batch, count, reader, piece);
+    uint64_t size;
+    size_t events = append(tenant, batch, count, reader, piece, &size);
     car_rate_add(&tenant->rate, batch[0]->events[0]->wall_ms, (unsigned)events);
     car_reader_enter(reader); /* a full fence: see car_lane_get */
     struct car_lane *own = events <= CAR_DRAIN_BATCH ? car_lanes_put(tenant, feed->worker_count, piece, events, self)
                                                      : offer(feed, tenant, batch, count, piece, self);
     tenant->floor = car_lanes_floor(tenant, feed->worker_count, car_history_newest(&tenant->history));
     car_reader_leave(reader);
-    trim(feed, tenant, reader);
+    count_history(feed, self, size - trim(feed, tenant, reader, self));
     /* Those who wait for an answer have it before this thread fans out: it is one write, and that may be a thousand. */
-    car_drain_answer(batch, count, self);
+    for (size_t i = 0; i < count; i++) {
+        answer(batch[i], self);
+    }
     if (own) {
         car_lane_wake(own);
     }

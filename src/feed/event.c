@@ -7,6 +7,7 @@
 #include "carillon/feed/event_id.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/json.h"
+#include "carillon/proto/traceparent.h"
 
 #define SEQ_DIGITS_MAX 20
 #define HEAD           "{\"id\":\""
@@ -17,9 +18,9 @@
 #define METADATA       ",\"metadata\":"
 #define AUTHOR         ",\"author\":"
 #define TIMESTAMP      ",\"timestamp\":\""
+#define TRACEPARENT    "\",\"traceparent\":\""
 #define FOOT           "\"}"
 #define LIT(s)         (sizeof(s) - 1)
-#define FOOT_LEN       (LIT(TIMESTAMP) + CAR_RFC3339_LEN + LIT(FOOT))
 
 static bool alnum(char c) {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
@@ -45,11 +46,35 @@ static char *put(char *at, const char *bytes, size_t len) {
 
 #define PUT(at, lit) put((at), (lit), LIT(lit))
 
+/* What is behind the timestamp. */
+static size_t rest_len(bool traced) {
+    return (traced ? LIT(TRACEPARENT) + CAR_TRACEPARENT_LEN : 0) + LIT(FOOT);
+}
+
+/* The text from the timestamp's name on; it is left open. */
+static size_t foot_len(bool traced) {
+    return LIT(TIMESTAMP) + CAR_RFC3339_LEN + rest_len(traced);
+}
+
+static char *put_foot(struct car_event *event, char *at, struct car_span traceparent) {
+    at = PUT(at, TIMESTAMP) + CAR_RFC3339_LEN;
+    event->traced = traceparent.len > 0;
+    if (traceparent.len) {
+        at = PUT(at, TRACEPARENT);
+        at = put(at, traceparent.ptr, CAR_TRACEPARENT_LEN);
+    }
+    return PUT(at, FOOT);
+}
+
+static void set_type(struct car_event *event, const char *at, size_t len) {
+    event->type_at = (uint16_t)(at - event->text);
+    event->type_len = len & 0x7f;
+}
+
 /* The text from seq's digits on, with the timestamp left open. */
 static char *put_tail(struct car_event *event, char *at, const struct car_draft *draft, struct car_span author) {
     at = PUT(at, TYPE);
-    event->type_at = (uint16_t)(at - event->text);
-    event->type_len = (uint8_t)draft->type.len;
+    set_type(event, at, draft->type.len);
     at = put(at, draft->type.ptr, draft->type.len);
     if (draft->message.ptr) {
         at = PUT(at, MESSAGE);
@@ -65,9 +90,7 @@ static char *put_tail(struct car_event *event, char *at, const struct car_draft 
         at = PUT(at, AUTHOR);
         at = put(at, author.ptr, author.len);
     }
-    at = PUT(at, TIMESTAMP);
-    at += CAR_RFC3339_LEN;
-    return PUT(at, FOOT);
+    return put_foot(event, at, draft->traceparent);
 }
 
 static size_t head_len(struct car_span id) {
@@ -75,7 +98,7 @@ static size_t head_len(struct car_span id) {
 }
 
 static size_t tail_len_max(const struct car_draft *draft, struct car_span author) {
-    size_t len = LIT(TYPE) + draft->type.len + LIT(MESSAGE) + LIT(TIMESTAMP) + CAR_RFC3339_LEN + LIT(FOOT);
+    size_t len = LIT(TYPE) + draft->type.len + LIT(MESSAGE) + foot_len(draft->traceparent.len > 0);
     len += draft->message.ptr ? car_json_rewritten_len(draft->message) : 0;
     len += draft->metadata.ptr ? LIT(METADATA) + car_json_rewritten_len(draft->metadata) : 0;
     return len + (author.len ? LIT(AUTHOR) + author.len : 0);
@@ -84,7 +107,7 @@ static size_t tail_len_max(const struct car_draft *draft, struct car_span author
 /* An event with its text up to `tail`, its id left open, and room for at most so many characters behind it. */
 static struct car_event *begin(const struct car_tenant *tenant, size_t tail_len) {
     struct car_span id = car_tenant_id(tenant);
-    size_t size = sizeof(struct car_event) + head_len(id) + SEQ_DIGITS_MAX + tail_len;
+    size_t size = offsetof(struct car_event, text) + head_len(id) + SEQ_DIGITS_MAX + tail_len;
     struct car_event *event = size <= UINT32_MAX ? car_block_new(size) : NULL;
     if (!event) {
         return NULL;
@@ -95,6 +118,7 @@ static struct car_event *begin(const struct car_tenant *tenant, size_t tail_len)
     event->wall_ms = 0;
     atomic_init(&event->refs, 1);
     event->start = 0;
+    event->came_us = 0;
     char *at = PUT(event->text, HEAD) + CAR_UUID_TEXT;
     at = PUT(at, TENANT);
     at = put(at, id.ptr, id.len);
@@ -124,7 +148,7 @@ static void seal(struct car_event *event, uint64_t seq, int64_t wall_ms, const s
     size_t head = event->tail - SEQ_DIGITS_MAX;
     event->start = (uint32_t)((size_t)(digit - event->text) - head);
     memmove(event->text + event->start, event->text, head);
-    car_rfc3339_write(wall_ms, event->text + event->end - LIT(FOOT) - CAR_RFC3339_LEN);
+    car_rfc3339_write(wall_ms, event->text + event->end - rest_len(event->traced) - CAR_RFC3339_LEN);
 }
 
 void car_event_row(const struct car_event *event, struct car_event_row *row) {
@@ -133,20 +157,23 @@ void car_event_row(const struct car_event *event, struct car_event_row *row) {
     row->wall_ms = event->wall_ms;
     (void)car_uuid_read(car_event_id(event), &row->id);
     row->type = car_event_type(event);
-    row->content = car_span_of(event->text + content, event->end - FOOT_LEN - content);
+    row->content = car_span_of(event->text + content, event->end - foot_len(event->traced) - content);
+    row->traceparent = (struct car_span){0};
+    if (event->traced) {
+        row->traceparent = car_span_of(event->text + event->end - LIT(FOOT) - CAR_TRACEPARENT_LEN, CAR_TRACEPARENT_LEN);
+    }
 }
 
 struct car_event *car_event_restore(const struct car_tenant *tenant, const struct car_event_row *row) {
-    struct car_event *event = begin(tenant, LIT(TYPE) + row->type.len + 1 + row->content.len + FOOT_LEN);
+    struct car_event *event =
+        begin(tenant, LIT(TYPE) + row->type.len + 1 + row->content.len + foot_len(row->traceparent.len > 0));
     if (event) {
         char *at = PUT(event->text + event->tail, TYPE);
-        event->type_at = (uint16_t)(at - event->text);
-        event->type_len = (uint8_t)row->type.len;
+        set_type(event, at, row->type.len);
         at = put(at, row->type.ptr, row->type.len);
         *at++ = '"';
         at = put(at, row->content.ptr, row->content.len);
-        at = PUT(at, TIMESTAMP) + CAR_RFC3339_LEN;
-        event->end = (uint32_t)(PUT(at, FOOT) - event->text);
+        event->end = (uint32_t)(put_foot(event, at, row->traceparent) - event->text);
         seal(event, row->seq, row->wall_ms, &row->id);
     }
     return event;

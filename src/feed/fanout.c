@@ -17,6 +17,7 @@ struct frames {
     size_t count;
     const struct car_wire_kit *kit;
     struct car_blob *of[CAR_WIRES];
+    uint32_t taken[CAR_WIRES]; /* by so many sessions */
 };
 
 static struct car_blob *frames_in(struct frames *frames, enum car_wire wire) {
@@ -24,6 +25,19 @@ static struct car_blob *frames_in(struct frames *frames, enum car_wire wire) {
         frames->of[wire] = car_wire_events(wire, frames->events, frames->count, frames->kit);
     }
     return frames->of[wire];
+}
+
+/* For how long fan-out takes, which is known when the turn ends (feed.c). */
+static void note_time(struct car_feed_local *local, const struct car_event *oldest) {
+    uint64_t now = car_turn_us();
+    int32_t age = (int32_t)((uint32_t)now - oldest->came_us);
+    uint64_t came = now - (age > 0 ? (uint32_t)age : 0); /* another thread's turn may have begun after this one's */
+    if (!local->fanout_us) {
+        local->fanout_us = now;
+        local->oldest_us = came;
+    } else if (came < local->oldest_us) {
+        local->oldest_us = came;
+    }
 }
 
 void car_fanout(struct car_lane *lane, struct car_event *const *events, size_t count) {
@@ -36,12 +50,16 @@ void car_fanout(struct car_lane *lane, struct car_event *const *events, size_t c
         struct car_blob *blob = frames_in(&frames, session->wire);
         if (blob && session->ops->offer(session, blob)) {
             session->position = last;
-            local->delivered += count;
+            frames.taken[session->wire]++;
         } else {
             car_session_fall_behind(session, blob == NULL);
         }
     }
     for (int i = 0; i < CAR_WIRES; i++) {
+        if (frames.of[i] && frames.taken[i]) {
+            car_lane_count(lane, (enum car_wire)i, frames.taken[i], count, frames.of[i]->len);
+            note_time(local, events[0]);
+        }
         car_blob_unref(&frames.of[i]);
     }
 }

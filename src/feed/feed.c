@@ -7,6 +7,7 @@
 
 #include "carillon/base/err.h"
 #include "carillon/base/siphash.h"
+#include "carillon/feed/feed_metrics.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/proto/deflate.h"
@@ -16,16 +17,30 @@
 
 #define DEFLATE_LEVEL 1 /* the frames are small, and every one is made on the way to a socket */
 
+static void on_turn_end(struct car_turn_end *end, uint64_t now_us) {
+    struct car_feed_local *local = (struct car_feed_local *)((char *)end - offsetof(struct car_feed_local, turn_end));
+    if (local->fanout_us) {
+        car_histogram_add(&local->metrics->fanout, now_us - local->fanout_us, 1);
+        car_histogram_add(&local->metrics->latency, now_us - local->oldest_us, 1);
+        local->fanout_us = 0;
+    }
+}
+
 int car_feed_attach(struct car_feed *feed, struct car_worker *worker) {
     struct car_feed_local *local = calloc(1, sizeof *local);
     struct car_deflater *deflater = car_deflater_new(DEFLATE_LEVEL);
-    if (!local || !deflater) {
+    struct car_feed_metrics *metrics = car_metrics_block(sizeof *metrics);
+    if (!local || !deflater || !metrics) {
         free(local);
+        free(metrics);
         car_deflater_free(&deflater);
         return CAR_ENOMEM;
     }
     local->feed = feed;
     local->wires = (struct car_wire_kit){.deflater = deflater, .named_head = feed->named_head};
+    local->metrics = metrics;
+    local->turn_end.run = on_turn_end;
+    car_worker_at_turn_end(worker, &local->turn_end);
     worker->feed = local;
     return 0;
 }
@@ -35,6 +50,7 @@ void car_feed_detach(struct car_worker *worker) {
     worker->feed = NULL;
     if (local) {
         car_deflater_free(&local->wires.deflater);
+        free(local->metrics);
         free(local);
     }
 }

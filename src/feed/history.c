@@ -95,29 +95,33 @@ int car_history_append(struct car_history *history, struct car_reader *reader, s
     return 0;
 }
 
-void car_history_forget(struct car_history *history, struct car_reader *reader, uint64_t seq) {
+size_t car_history_forget(struct car_history *history, struct car_reader *reader, uint64_t seq) {
     struct car_history_slots *slots = atomic_load_explicit(&history->slots, memory_order_relaxed);
     uint64_t oldest = car_history_oldest(history);
     uint64_t end = car_history_newest(history) + 1;
     seq = seq < end ? seq : end;
     if (seq <= oldest) {
-        return;
+        return 0;
     }
+    size_t bytes = 0;
     atomic_store_explicit(&history->oldest, seq, memory_order_release);
     for (; oldest < seq; oldest++) {
         _Atomic(struct car_event *) *slot = &slots->at[oldest & slots->mask];
         struct car_event *event = atomic_load_explicit(slot, memory_order_relaxed);
         atomic_store_explicit(slot, NULL, memory_order_relaxed);
+        bytes += event->size;
         car_reader_retire(reader, &event->retired, event_retired);
     }
+    return bytes;
 }
 
-void car_history_drop(struct car_history *history, struct car_reader *reader) {
-    car_history_forget(history, reader, car_history_newest(history) + 1);
+size_t car_history_drop(struct car_history *history, struct car_reader *reader) {
+    size_t bytes = car_history_forget(history, reader, car_history_newest(history) + 1);
     struct car_history_slots *slots = atomic_exchange(&history->slots, NULL);
     if (slots) {
         car_reader_retire(reader, &slots->retired, slots_retired);
     }
+    return bytes;
 }
 
 static struct car_event *look(struct car_history_slots *slots, uint64_t seq) {

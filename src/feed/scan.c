@@ -8,7 +8,9 @@
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
 #include "carillon/feed/filter.h"
+#include "carillon/feed/flows.h"
 #include "carillon/feed/history.h"
+#include "carillon/feed/memory.h"
 #include "carillon/runtime/worker.h"
 
 #include "page.h"
@@ -16,6 +18,10 @@
 
 /* Events are looked at in so large pieces. */
 #define PIECE 64
+
+/* Where a filter looks into each, others have their turn after so many pieces: some 150 µs. */
+#define SLICE_PIECES 4u
+#define LOOK_COST    512
 
 /* Where it has come to is kept in `first` and `last`: what lies between them has not been looked at. */
 
@@ -125,6 +131,18 @@ static void drop_forgotten(struct car_scan *scan, uint64_t forgotten) {
     }
 }
 
+/* One event is always had. */
+static bool has_no_memory(const struct car_scan *scan) {
+    return scan->limit > 1 && car_memory_denies(scan->tenant, scan->worker);
+}
+
+/* What memory had is counted there. false where that is more than the tenant may have. */
+static bool count(struct car_scan *scan, const struct car_event *event) {
+    scan->counted += event->size;
+    car_memory_count(scan->tenant, (int64_t)event->size);
+    return !has_no_memory(scan);
+}
+
 static void on_page(struct car_page *page) {
     struct car_scan *scan = page->user;
     struct car_log_page *answer = &page->log;
@@ -135,6 +153,10 @@ static void on_page(struct car_page *page) {
     }
     for (uint32_t i = 0; i < answer->count; i++) {
         bool kept = scan->descending || answer->events[i]->seq > answer->forgotten;
+        if (going && kept && !count(scan, answer->events[i])) {
+            scan->status = CAR_ENOMEM;
+            going = false;
+        }
         if (going && kept) {
             going = take(scan, answer->events[i]);
         } else {
@@ -183,17 +205,40 @@ static void ask(struct car_scan *scan) {
     car_page_ask(scan->page);
 }
 
-/* Goes as far as memory leads, and asks the log for what lies beyond. */
-static void go_on(struct car_scan *scan) {
-    bool reads = feed_of(scan)->log->ops->ask != NULL;
+static void on_turn(struct car_task *task) {
+    go_on((struct car_scan *)((char *)task - offsetof(struct car_scan, task)));
+}
+
+/* Goes on in the next turn of the tenant's flow, which pays for this one. */
+static void yield(struct car_scan *scan) {
+    struct car_tasks *tasks = &scan->worker->tasks;
+    struct car_flow *flow = car_flow_of(scan->tenant, scan->worker);
+    scan->task = (struct car_task){.run = on_turn};
+    car_flow_charge(tasks, flow, (uint64_t)SLICE_PIECES * PIECE * LOOK_COST);
+    car_flow_defer(tasks, flow, &scan->task);
+}
+
+/* Looks at what memory has. false where there is more of it, for another turn. */
+static bool look_through_memory(struct car_scan *scan, bool reads) {
     struct car_buf scratch = CAR_BUF_INIT;
+    unsigned pieces = 0;
+    bool going;
     do {
         if (!reads) {
             skip_forgotten(scan);
         }
-    } while (!scan->more && look_in_memory(scan, &scratch));
+        going = !scan->more && look_in_memory(scan, &scratch);
+    } while (going && (!scan->filter || ++pieces < SLICE_PIECES));
     car_buf_free(&scratch);
-    if (reads && !scan->status && !scan->more && scan->first <= scan->last) {
+    return !going;
+}
+
+/* Goes as far as memory leads, and asks the log for what lies beyond. */
+static void go_on(struct car_scan *scan) {
+    bool reads = feed_of(scan)->log->ops->ask != NULL;
+    if (!look_through_memory(scan, reads)) {
+        yield(scan);
+    } else if (reads && !scan->status && !scan->more && scan->first <= scan->last) {
         ask(scan);
     } else {
         end(scan);
@@ -207,6 +252,11 @@ void car_scan_start(struct car_scan *scan) {
     scan->first = scan->first > oldest ? scan->first : oldest;
     scan->last = scan->last < newest ? scan->last : newest;
     car_feed_publishing(local, 1);
+    if (has_no_memory(scan)) {
+        scan->status = CAR_ENOMEM;
+        end(scan);
+        return;
+    }
     go_on(scan);
 }
 
@@ -214,6 +264,8 @@ void car_scan_free(struct car_scan *scan) {
     while (scan->count) {
         car_event_unref(&scan->events[--scan->count]);
     }
+    car_memory_count(scan->tenant, -(int64_t)scan->counted);
+    scan->counted = 0;
     free(scan->events);
     scan->events = NULL;
     scan->room = 0;

@@ -9,4 +9,7 @@ struct car_session;
  * take more, or, where `soon`, in the next turn. */
 void car_session_fall_behind(struct car_session *session, bool soon);
 
+/* It gets nothing more, and is told to go because memory is short. */
+void car_session_shed(struct car_session *session);
+
 #endif

@@ -53,6 +53,7 @@ void car_tenant_free(struct car_tenant **tenant) {
         car_ring_free(&inlet);
     }
     free(atomic_load(&t->lanes));
+    free(atomic_load(&t->flows));
     struct car_tenant_kept *kept = atomic_load(&t->kept);
     car_tenant_kept_free(&kept);
     car_history_free(&t->history);
@@ -107,6 +108,14 @@ void car_tenant_leave(struct car_tenant *tenant) {
 
 unsigned car_tenant_guests(const struct car_tenant *tenant) {
     return atomic_load_explicit(&tenant->guests, memory_order_relaxed);
+}
+
+void car_tenant_count_refused(struct car_tenant *tenant) {
+    atomic_fetch_add_explicit(&tenant->refused, 1, memory_order_relaxed);
+}
+
+uint64_t car_tenant_refused(const struct car_tenant *tenant) {
+    return atomic_load_explicit(&tenant->refused, memory_order_relaxed);
 }
 
 uint32_t car_tenant_message_bytes(const struct car_tenant *tenant) {

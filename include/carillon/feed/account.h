@@ -48,6 +48,20 @@ struct car_tenant_terms {
     struct car_tenant_limits limits;
 };
 
+/* Members of terms, as bits. */
+enum car_tenant_member {
+    CAR_TENANT_NAME = 1 << 0,
+    CAR_TENANT_LIMIT_EVENTS = 1 << 1, /* with its window */
+    CAR_TENANT_LIMIT_BYTES = 1 << 2,
+    CAR_TENANT_LIMIT_CONNECTIONS = 1 << 3,
+    CAR_TENANT_LIMIT_MESSAGE = 1 << 4,
+    CAR_TENANT_LIMIT_BUFFER = 1 << 5,
+    CAR_TENANT_RETENTION = 1 << 6, /* both of it */
+};
+
+/* Gives `terms` those members of `base` that are not among `members`. */
+void car_tenant_terms_merge(struct car_tenant_terms *terms, const struct car_tenant_terms *base, unsigned members);
+
 /* Whether a text may be a name: up to CAR_TENANT_NAME_MAX bytes of UTF-8 without control characters. */
 bool car_tenant_name_ok(struct car_span name);
 
@@ -78,6 +92,10 @@ _Atomic uint64_t *car_tenant_terms_state(const struct car_tenant_terms *terms, e
 
 /* The same for a limit that is the server's, and not of the terms; valid as long as the tenant. */
 _Atomic uint64_t *car_tenant_state(struct car_tenant *tenant);
+
+/* How many subscribers of the tenant have come lately, for who lets them in (guard/admission.h); valid as long as the
+ * tenant. */
+_Atomic uint64_t *car_tenant_came(struct car_tenant *tenant);
 
 /* Whether the tenant was removed. It is in no registry then, what is published to it is refused, and its id may be
  * another's. The struct stays valid; it never comes back. Any thread. */
@@ -117,11 +135,14 @@ struct car_log_change {
     /* set by the caller */
     enum car_log_change_kind kind;
     struct car_tenant *tenant;
-    const struct car_tenant_terms *terms; /* TENANT_PUT */
-    const struct car_account_key *key;    /* KEY_PUT; TENANT_PUT, or NULL; KEY_REMOVE: its kid. `tenant` in it is not
-                                             looked at */
-    bool fresh;                           /* TENANT_PUT: the caller has just put it into the registry. Where the change
-                                             fails, and nobody has published to it, it is taken out again (removed) */
+    struct car_tenant_terms *terms; /* TENANT_PUT */
+    bool partly;                    /* TENANT_PUT: `members` of the terms are changed alone; the others become what
+                                       the tenant has when it is stored */
+    unsigned members;
+    const struct car_account_key *key; /* KEY_PUT; TENANT_PUT, or NULL; KEY_REMOVE: its kid. `tenant` in it is not
+                                          looked at */
+    bool fresh;                        /* TENANT_PUT: the caller has just put it into the registry. Where the change
+                                          fails, and nobody has published to it, it is taken out again (removed) */
     void (*done)(struct car_log_change *change);
 
     /* the feed's and the log's, until `done` */
@@ -137,8 +158,10 @@ struct car_log_change {
  * one thread has changed of a tenant keeps its order. On a worker's thread. */
 void car_change(struct car_log_change *change, struct car_worker *worker);
 
-/* The log's side. Before it is stored: 0; else how it is to be settled, and it is not to be stored. */
-int car_change_prepare(struct car_log_change *change);
+/* The log's side. Before it is stored: 0; else how it is to be settled, and it is not to be stored. `before`: the last
+ * TENANT_PUT of the same tenant that is prepared and not settled, NULL where there is none. One thread at a time for
+ * each tenant. */
+int car_change_prepare(struct car_log_change *change, const struct car_log_change *before);
 
 /* It is stored, or it was refused: makes it so in the registry, and has `done` called. With status 0 the log becomes
  * the drainer of a tenant that was removed as soon as it can (car_drain_close). `self` is the calling thread's worker;

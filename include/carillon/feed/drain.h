@@ -31,9 +31,10 @@ bool car_drain_claim(struct car_tenant *tenant);
 /* Takes of what waits as much as has `max` events together (at most CAR_DRAIN_BATCH), and up to CAR_PUBLISH_MAX - 1
  * more where the last is a batch; `batch` has room for `max`. Returns how many were taken. 0 where nothing waits, or
  * where a worker is so far behind that taking more would make it miss events: then whoever reads that worker's lane
- * goes on. Either way the drainer ends with car_drain_finish. `reader` is the calling thread's. */
+ * goes on. Either way the drainer ends with car_drain_finish. `reader` is the calling thread's, `self` its worker, NULL
+ * where it is none. */
 size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
-                      struct car_publish **batch, size_t max);
+                      struct car_worker *self, struct car_publish **batch, size_t max);
 
 /* Gives what was taken its seqs and its time, in order, behind what the history has. Nobody sees that yet: a log that
  * stores it elsewhere does so now, and then publishes or refuses it, all of it. 0; CAR_ENOMEM: then it can only be
@@ -41,26 +42,43 @@ size_t car_drain_take(struct car_feed *feed, struct car_tenant *tenant, struct c
 int car_drain_number(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                      struct car_reader *reader);
 
-/* It is in the log: puts it in the history, wakes the lanes, answers the publishers. `reader` is the calling thread's,
- * `self` its worker, NULL where it is none. */
+/* The same piece by piece, for a thread that others wait for: begins, which is all that can fail, and then numbers so
+ * many events more. true where these were the last; until then the caller stays the drainer, and gives the same. */
+struct car_numbering {
+    uint64_t seq; /* the last that was given */
+    int64_t now_ms;
+    size_t at; /* whose next event is numbered next */
+    uint32_t event;
+};
+
+int car_drain_number_begin(struct car_tenant *tenant, struct car_publish *const *batch, size_t count,
+                           struct car_reader *reader, struct car_numbering *numbering);
+bool car_drain_number_some(const struct car_feed *feed, struct car_publish *const *batch, size_t count,
+                           struct car_numbering *n, size_t max);
+
+/* How many events that are. */
+size_t car_drain_count(struct car_publish *const *batch, size_t count);
+
+/* It is in the log: puts it in the history, wakes the lanes, answers the publishers. */
 void car_drain_publish(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                        struct car_reader *reader, struct car_worker *self);
 
 /* It is not in the log and never will be: answers the publishers with `status`, a CAR_E… code. */
 void car_drain_refuse(struct car_publish **batch, size_t count, int status, struct car_worker *self);
 
-/* Answers publishers whose answer is already known (repeat.h). */
+/* Answers publishers whose answer is already known (repeat.h), and of whose events the history has none. */
 void car_drain_answer(struct car_publish **others, size_t count, struct car_worker *self);
 
 /* The tenant was removed: refuses all that waits, and lets go of its events. Whatever comes later is to be met by this,
  * too: the drainer of a tenant that is removed (car_tenant_is_removed) takes nothing. */
-void car_drain_close(struct car_tenant *tenant, struct car_reader *reader, struct car_worker *self);
+void car_drain_close(struct car_feed *feed, struct car_tenant *tenant, struct car_reader *reader,
+                     struct car_worker *self);
 
 /* Numbers and publishes, with nothing in between. */
 void car_drain_seal(struct car_feed *feed, struct car_tenant *tenant, struct car_publish **batch, size_t count,
                     struct car_reader *reader, struct car_worker *self);
 
-/* Lets the log's `ready` be called again for this tenant after the worker's loop has looked for input; until then the
+/* Lets the log's `ready` be called again for this tenant when its flow on the worker has its turn; until then the
  * caller stays the drainer. On the worker's thread. */
 void car_drain_yield(struct car_tenant *tenant, struct car_worker *worker);
 

@@ -25,18 +25,21 @@ struct car_event {
     uint32_t size;  /* of the struct and its text */
     uint32_t start; /* where the text begins in `text`: it is written against the digits of seq */
     uint32_t end;
-    uint32_t tail; /* where what follows seq begins */
+    uint32_t tail;    /* where what follows seq begins */
+    uint32_t came_us; /* when it came into the log: the low bits of car_turn_us. By the drainer, before others see it */
     uint16_t type_at;
-    uint8_t type_len;
+    uint8_t type_len : 7;
+    uint8_t traced : 1; /* it has a traceparent */
     char text[];
 };
 
 /* What a publisher says. The spans are borrowed for the call. */
 struct car_draft {
-    struct car_span type;     /* valid (car_event_type_ok) */
-    struct car_span message;  /* a JSON string literal, validated; absent where there is none */
-    struct car_span metadata; /* a JSON object, validated; absent where there is none */
-    struct car_span author;   /* plain UTF-8; absent where there is none */
+    struct car_span type;        /* valid (car_event_type_ok) */
+    struct car_span message;     /* a JSON string literal, validated; absent where there is none */
+    struct car_span metadata;    /* a JSON object, validated; absent where there is none */
+    struct car_span author;      /* plain UTF-8; absent where there is none */
+    struct car_span traceparent; /* of version 00 (car_traceparent_ok); absent where there is none */
 };
 
 /* Whether the text is an event's type: [A-Za-z0-9][A-Za-z0-9._:-]{0,63}. */
@@ -49,6 +52,7 @@ struct car_event_row {
     struct car_uuid id;
     struct car_span type;
     struct car_span content; /* what stands in the text between type and timestamp: ,"message":… ,"metadata":… */
+    struct car_span traceparent; /* of version 00 (car_traceparent_ok); absent, or empty, where there is none */
 };
 
 /* What a sealed event is made of. The spans live as long as the event. */

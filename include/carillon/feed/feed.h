@@ -7,10 +7,14 @@
 #include "carillon/base/span.h"
 #include "carillon/feed/account.h"
 #include "carillon/feed/event_id.h"
+#include "carillon/feed/filling.h"
 #include "carillon/feed/wire.h"
+#include "carillon/runtime/turn.h"
 
 #define CAR_EPOCH_LEN 16
 
+struct car_feed_metrics;
+struct car_lane;
 struct car_log;
 struct car_reclaim;
 struct car_registry;
@@ -18,7 +22,7 @@ struct car_tenant;
 struct car_worker;
 
 /* What all tenants share. Filled by the thread that starts the process, before the workers run; never changed while
- * they do. */
+ * they do, but for the atomics. */
 struct car_feed {
     struct car_registry *registry;
     struct car_log *log;
@@ -26,6 +30,11 @@ struct car_feed {
     unsigned worker_count;
     uint32_t keep;                 /* events kept in memory for each tenant that has no terms for it (car_feed_keep) */
     uint64_t retain;               /* events kept for each tenant, at most; 0: all */
+    uint64_t tenant_memory;        /* bytes each tenant may have in use (memory.h); 0: any number */
+    atomic_uint_fast64_t share;    /* the same while the process is short of memory, the lesser counts; 0: it is not.
+                                      Written by the main thread, read by any; relaxed */
+    atomic_int_fast64_t unclaimed; /* bytes kept of those whose tenant is not known yet (memory.h); relaxed */
+    struct car_filling filling;    /* asked for a look at the process's memory */
     struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */
     char epoch[CAR_EPOCH_LEN + 1]; /* names the log, in hexadecimal: another one where the store was made anew */
     struct car_event_key id_key;   /* of the log's events */
@@ -37,7 +46,11 @@ struct car_feed {
 struct car_feed_local {
     struct car_feed *feed;
     struct car_wire_kit wires;
-    uint64_t delivered;     /* events handed to sessions */
+    struct car_feed_metrics *metrics;
+    struct car_lane *lanes; /* all that the worker has */
+    struct car_turn_end turn_end;
+    uint64_t fanout_us;     /* when this turn's fan-out began (car_turn_us); 0: there was none */
+    uint64_t oldest_us;     /* when the oldest event of it came into the log */
     atomic_uint publishing; /* events whose publishers wait: the worker must not stop before they have their answer */
 };
 

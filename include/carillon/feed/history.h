@@ -36,11 +36,11 @@ int car_history_reserve(struct car_history *history, struct car_reader *reader, 
  * nothing has changed. */
 int car_history_append(struct car_history *history, struct car_reader *reader, struct car_event *event);
 
-/* Owner's side: forgets the events below `seq`. */
-void car_history_forget(struct car_history *history, struct car_reader *reader, uint64_t seq);
+/* Owner's side: forgets the events below `seq`. Returns how many bytes they have. */
+size_t car_history_forget(struct car_history *history, struct car_reader *reader, uint64_t seq);
 
-/* Owner's side: forgets all of it, and the room for it; nothing is appended any more. */
-void car_history_drop(struct car_history *history, struct car_reader *reader);
+/* Owner's side: forgets all of it, and the room for it; nothing is appended any more. Returns the events' bytes. */
+size_t car_history_drop(struct car_history *history, struct car_reader *reader);
 
 /* Readers' side. */
 static inline uint64_t car_history_newest(const struct car_history *history) {

@@ -14,8 +14,17 @@ struct car_filter;
 struct car_log;
 struct car_log_ask;
 struct car_log_change;
+struct car_log_metrics;
 struct car_tenant;
 struct car_worker;
+
+enum car_log_rest {
+    CAR_LOG_AWAKE,
+    CAR_LOG_GOES_TO_REST,
+    CAR_LOG_RESTS,
+    CAR_LOG_CANNOT_REST, /* the store does not take what is owed: it has to be woken */
+    CAR_LOG_WAKES,
+};
 
 /*
  * The contract of a log: where events become numbered and stored. A backend implements it in `store` and embeds car_log
@@ -36,11 +45,31 @@ struct car_log_ops {
 
     /* All workers have ended. Nulls the pointer. */
     void (*close)(struct car_log **log);
+
+    /*
+     * Handing the store over to another process, which opens it while this one still has it. The next three are NULL
+     * where that cannot be.
+     *
+     * Has the log come to rest (true): it makes durable what it owes, and from then on touches nothing of the store but
+     * to read, and refuses what comes; or has it wake (false), as though nothing had been, also while it is on its way
+     * to rest. Whoever had the store meanwhile has ended then, and stored nothing. One thread asks for it; waking is
+     * not waited for, and before CAR_LOG_AWAKE it cannot be asked to rest again.
+     */
+    void (*rest)(struct car_log *log, bool on);
+
+    /* How far that is. That thread. */
+    enum car_log_rest (*rests)(const struct car_log *log);
+
+    /* The descriptor that holds the lock on the store: who inherits it has the lock as well. Borrowed. NULL: the lock
+     * is let go of while the log rests. */
+    int (*lock)(const struct car_log *log);
 };
 
 struct car_log {
     const struct car_log_ops *ops;
     struct car_feed *feed;
+    atomic_int rest;                 /* a car_log_rest */
+    struct car_log_metrics *metrics; /* of who stores (feed_metrics.h); NULL where nothing is; the log frees it */
     atomic_bool failing; /* what it was last asked to store was refused; written by who stores, read by any thread */
 };
 

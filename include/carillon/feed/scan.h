@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "carillon/runtime/task.h"
+
 struct car_event;
 struct car_filter;
 struct car_page;
@@ -31,7 +33,8 @@ struct car_scan {
     void (*done)(struct car_scan *scan);
 
     /* for `done` */
-    int status;                /* 0; or negative, and there are no events: as car_log_ask.status */
+    int status;                /* 0; or negative, and there are no events: as car_log_ask.status; CAR_ENOMEM also where
+                                  the tenant has as much memory in use as it may */
     uint32_t count;            /* events found, in the order of the scan */
     struct car_event **events; /* the scan's, until car_scan_free */
     bool more;                 /* there is at least one event that passes, behind these */
@@ -39,10 +42,13 @@ struct car_scan {
     /* the scan's */
     uint32_t room;
     size_t bytes;
+    size_t counted;        /* of what the log was asked for, as the tenant's memory */
     struct car_page *page; /* allocated where the log is asked */
+    struct car_task task;  /* where a filter looks through more of memory than one turn allows */
 };
 
-/* Begins. `done` is called once, on this thread: before this returns where memory has all that it takes, else later.
+/* Begins. `done` is called once, on this thread: before this returns where memory has all that it takes,
+ * and no filter looks through many for it, else later.
  * The server does not stop before it was. */
 void car_scan_start(struct car_scan *scan);
 

@@ -2,17 +2,25 @@
 #define CARILLON_FEED_SESSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "carillon/feed/wire.h"
 #include "carillon/runtime/task.h"
 
+struct car_address;
 struct car_blob;
 struct car_lane;
 struct car_page;
 struct car_session;
 struct car_tenant;
 struct car_worker;
+
+/* Who is at the other end, as far as the transport knows. Borrowed from it. */
+struct car_session_peer {
+    const struct car_address *client; /* "::" where nobody knows */
+    const char *request_id;           /* of its handshake */
+};
 
 /* How the feed sees a subscriber; the transport implements it. On the session's worker. None of them may leave the
  * session's lane at once: a connection that ends does so after the call. */
@@ -29,13 +37,20 @@ struct car_session_ops {
     void (*caught_up)(struct car_session *session);
     /* What it is to read next cannot be read: it gets nothing more. The transport closes. */
     void (*failed)(struct car_session *session);
+    /* How many bytes of memory wait for a peer that takes no more; what shed would let go of. Both may be NULL. */
+    size_t (*held)(struct car_session *session);
+    /* It gets nothing more, for its tenant has no memory left: lets go of what waits, and closes. */
+    void (*shed)(struct car_session *session);
+    /* For the administrator. May be NULL. */
+    struct car_session_peer (*peer)(const struct car_session *session);
 };
 
 enum car_session_state {
     CAR_SESSION_DETACHED,
     CAR_SESSION_ATTACHED, /* of a lane, not started */
     CAR_SESSION_LIVE,     /* at the lane's position: fan-out serves it */
-    CAR_SESSION_BEHIND,   /* reads from the history, and from the log, until it has caught up */
+    CAR_SESSION_BEHIND,   /* reads from the history, and from the log, until it has caught up; or waits for the lane,
+                             where that is behind what was the newest event when it joined */
     CAR_SESSION_ENDED,    /* still attached, gets nothing more */
 };
 
@@ -44,15 +59,17 @@ enum car_session_state {
  * one tenant for life. Zero-initialised is detached.
  */
 struct car_session {
-    struct car_session *next, **pprev; /* among its lane's live sessions */
+    struct car_session *next, **pprev; /* among its lane's live sessions, or those that are behind */
     struct car_lane *lane;
     const struct car_session_ops *ops;
     uint64_t position; /* the last seq handed to the transport */
     struct car_task catch_up;
-    struct car_page *page; /* that it waits for; NULL while it reads from memory */
+    struct car_page *page; /* that it waits for, or that has come; NULL while it reads from memory */
     enum car_wire wire : 8;
     enum car_session_state state : 8;
-    bool joining : 1; /* has not been live yet: what is missing was forgotten before the peer could be too slow */
+    bool paged : 1;    /* the page has come */
+    bool joining : 1;  /* has not been live yet: what is missing was forgotten before the peer could be too slow */
+    uint32_t behind_s; /* when it last fell behind, or joined so: whole seconds of car_turn_us */
 };
 
 /* Where a subscriber wants to begin. */

@@ -65,6 +65,11 @@ void car_tenant_leave(struct car_tenant *tenant);
 /* Those that are in. */
 unsigned car_tenant_guests(const struct car_tenant *tenant);
 
+/* One more of its clients' requests, handshakes or commands was refused for who asked, or how much; and how many were
+ * since the process began. */
+void car_tenant_count_refused(struct car_tenant *tenant);
+uint64_t car_tenant_refused(const struct car_tenant *tenant);
+
 /* The most bytes that a message may have by the tenant's own terms; 0: they say nothing. Costs one load. */
 uint32_t car_tenant_message_bytes(const struct car_tenant *tenant);
 
