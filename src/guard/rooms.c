@@ -15,8 +15,8 @@
 #define STRIPES 64u
 #define PLACES  (STRIPES * 256u) /* chains; a hundred thousand addresses are six to each */
 
-#define TENANT_FULL  "the tenant has as many connections as it may have"
-#define ADDRESS_FULL "there are too many connections from this address"
+const char car_rooms_tenant_full[] = "the tenant has as many connections as it may have";
+const char car_rooms_address_full[] = "there are too many connections from this address";
 
 struct car_rooms_guest {
     struct car_rooms_guest *next;
@@ -94,7 +94,7 @@ static int admit(const struct car_rooms *rooms, struct car_reader *reader, struc
         return 0;
     }
     if (!car_tenant_admit(tenant, limit_of(rooms, reader, tenant))) {
-        *why = TENANT_FULL;
+        *why = car_rooms_tenant_full;
         return CAR_EFULL;
     }
     room->tenant = tenant;
@@ -139,7 +139,7 @@ static void free_unused(struct car_rooms *rooms, struct car_rooms_guest *guest) 
 static int take_at(struct car_rooms *rooms, struct car_reader *reader, struct car_tenant *tenant,
                    struct car_rooms_guest *guest, struct car_room *room, const char **why) {
     if (guest->count >= rooms->per_address) {
-        *why = ADDRESS_FULL;
+        *why = car_rooms_address_full;
         return CAR_EFULL;
     }
     int err = admit(rooms, reader, tenant, room, why);

@@ -52,6 +52,23 @@ static struct car_span text_of(const yaml_node_t *node) {
     return car_span_of((const char *)node->data.scalar.value, node->data.scalar.length);
 }
 
+/* Whether a node stands for a text: what YAML's core schema (1.2.2, section 10.3) reads as nothing or a truth value is
+ * none, unless it is quoted. A number is taken as it is written. */
+static bool is_text(const yaml_node_t *node) {
+    static const char *const OTHERS[] = {"",     "~",    "null",  "Null",  "NULL", "true",
+                                         "True", "TRUE", "false", "False", "FALSE"};
+    if (node->type != YAML_SCALAR_NODE || strcmp((const char *)node->tag, YAML_STR_TAG) != 0) {
+        return false;
+    }
+    bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    for (size_t i = 0; plain && i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        if (car_span_eq(text_of(node), car_span_cstr(OTHERS[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The values of a user's map. */
 static int read_members(struct reading *r, const yaml_node_t *user, yaml_node_t *m[MEMBERS]) {
     if (user->type != YAML_MAPPING_NODE) {
@@ -71,7 +88,7 @@ static int read_members(struct reading *r, const yaml_node_t *user, yaml_node_t 
             return wrong(r, key, "this is given twice");
         }
         m[i] = node_of(r, pair->value);
-        if (i != SCOPES && m[i]->type != YAML_SCALAR_NODE) {
+        if (i != SCOPES && !is_text(m[i])) {
             return wrong(r, m[i], "this has to be a text");
         }
     }
@@ -118,6 +135,16 @@ static bool read_hex(struct car_span text, uint8_t out[CAR_DIGEST_LEN]) {
     return true;
 }
 
+/* In a header, say, without being changed on the way. */
+static bool can_be_shown(struct car_span token) {
+    for (size_t i = 0; i < token.len; i++) {
+        if ((unsigned char)token.ptr[i] < 0x20 || token.ptr[i] == 0x7f) {
+            return false;
+        }
+    }
+    return token.ptr[0] != ' ' && token.ptr[token.len - 1] != ' ';
+}
+
 static int read_digest(struct reading *r, const yaml_node_t *user, yaml_node_t *const m[MEMBERS],
                        uint8_t out[CAR_DIGEST_LEN]) {
     if (!m[TOKEN] == !m[TOKEN_SHA256]) {
@@ -126,6 +153,9 @@ static int read_digest(struct reading *r, const yaml_node_t *user, yaml_node_t *
     struct car_span token = text_of(m[TOKEN]);
     if (m[TOKEN] && (token.len < 1 || token.len > TOKEN_MAX)) {
         return wrong(r, m[TOKEN], "'token' has to be 1 to 1024 bytes");
+    }
+    if (m[TOKEN] && !can_be_shown(token)) {
+        return wrong(r, m[TOKEN], "'token' has to be without control characters, and without spaces around it");
     }
     if (m[TOKEN]) {
         car_sha256(token.ptr, token.len, out);

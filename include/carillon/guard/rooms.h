@@ -37,6 +37,9 @@ struct car_room {
     struct car_rooms_guest *from; /* where its address is counted */
 };
 
+/* The reasons for which there is no room. */
+extern const char car_rooms_tenant_full[], car_rooms_address_full[];
+
 /* With these limits; 0 is none. `per_tenant` is for tenants whose own terms say nothing. NULL without memory. */
 struct car_rooms *car_rooms_new(uint32_t per_tenant, uint32_t per_address);
 
