@@ -9,82 +9,27 @@
 #include "carillon/feed/drain.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/feed.h"
+#include "carillon/feed/feed_metrics.h"
 #include "carillon/feed/publish.h"
 #include "carillon/feed/repeat.h"
 #include "carillon/runtime/worker.h"
 
-#include "group_changes.h"
 #include "group_health.h"
-#include "group_keys.h"
-#include "group_line.h"
-#include "group_owed.h"
-#include "pages.h"
-
-/* Bounds on one transaction, which may go beyond them by one batch. What is left is the next one's. */
-#define EVENTS_MAX CAR_GROUP_EVENTS
-#define BYTES_MAX  (4u << 20)
-#define PARTS_MAX  1024u
+#include "group_state.h"
 
 /* How long an event that was answered may wait for its commit, timers being up to 20 ms late; and how many may. */
 #define RELAXED_MS 70
 #define OWED_MAX   CAR_GROUP_OWED
 static_assert(OWED_MAX >= EVENTS_MAX + CAR_PUBLISH_MAX, "whatever a transaction may have fits once nothing is owed");
 
-#define PROBE_MS 500
-#define TEND_MS  10 /* between two transactions that no event has asked for */
-
-/* One tenant's share in a transaction. */
-struct part {
-    struct car_drain_seat *seat;
-    struct car_publish **items;
-    size_t count;
-    size_t fresh; /* those in front that are to be stored; the others are repeats (repeat.h) */
-    int err;      /* why those are refused, whatever becomes of the transaction */
-};
-
-struct group {
-    struct car_log log; /* first */
-    struct car_rows *rows;
-    struct car_pages *pages;
-    struct car_worker *worker; /* the log's thread; all that follows is its own */
-    struct car_note stop;
-    bool stopping; /* its wheel has gone */
-    struct car_task turn;
-    struct car_group_line ready; /* those that are not in a part */
-
-    struct part parts[PARTS_MAX];
-    size_t part_count;
-    struct car_publish *items[EVENTS_MAX]; /* each has at least one event */
-    size_t item_count;
-    size_t event_count; /* less than EVENTS_MAX + CAR_PUBLISH_MAX */
-    size_t stored;      /* of these events, so many are no repeats, and were inserted */
-    size_t bytes;
-    struct car_group_keys keys;
-    struct car_group_changes changes;
-    struct car_timer timer; /* set while anything is owed, or the store is failing */
-    struct car_timer look;  /* set where the store may go */
-
-    /* relaxed */
-    bool relaxed;
-    bool open; /* a transaction is, and all that is owed has been inserted in it */
-    struct car_group_owed owed;
-
-    uint64_t events, transactions; /* committed so far */
-
-    struct car_timer tending;
-    uint64_t tended; /* transactions, when that was set */
-};
-
-static struct group *of_log(struct car_log *log) {
-    return (struct group *)log;
-}
+#define TEND_MS 10 /* between two transactions that no event has asked for */
 
 /* What comes from workers. */
 
 static void on_ready(struct car_note *note, void *owner) {
     struct car_drain_seat *seat = (struct car_drain_seat *)note; /* its first member */
     struct car_worker *worker = owner;
-    struct group *group = of_log(seat->log);
+    struct car_group *group = car_group_of(seat->log);
     car_group_line_push(&group->ready, seat);
     car_task_defer(&worker->tasks, &group->turn);
 }
@@ -94,13 +39,13 @@ static void ready(struct car_log *log, struct car_tenant *tenant, struct car_wor
     struct car_drain_seat *seat = car_drain_seat(tenant);
     seat->log = log;
     seat->note.run = on_ready;
-    car_worker_post(worker, of_log(log)->worker, &seat->note);
+    car_worker_post(worker, car_group_of(log)->worker, &seat->note);
 }
 
 static void on_change(struct car_note *note, void *owner) {
     struct car_log_change *change = (struct car_log_change *)note; /* its first member */
     struct car_worker *worker = owner;
-    struct group *group = of_log(change->log);
+    struct car_group *group = car_group_of(change->log);
     car_group_changes_put(&group->changes, change);
     car_task_defer(&worker->tasks, &group->turn);
 }
@@ -108,33 +53,33 @@ static void on_change(struct car_note *note, void *owner) {
 /* On a worker's thread. */
 static void change(struct car_log *log, struct car_log_change *change) {
     change->note.run = on_change;
-    car_worker_post(change->worker, of_log(log)->worker, &change->note);
+    car_worker_post(change->worker, car_group_of(log)->worker, &change->note);
 }
 
 static void ask(struct car_log *log, struct car_log_ask *ask) {
-    car_pages_ask(of_log(log)->pages, ask);
+    car_pages_ask(car_group_of(log)->pages, ask);
 }
 
 /* A transaction. */
 
 /* The tenant has had its turn: it gets in line again where there is more of it. */
-static void let_go(struct group *group, struct car_drain_seat *seat) {
+static void let_go(struct car_group *group, struct car_drain_seat *seat) {
     if (car_drain_finish(seat->tenant)) {
         car_group_line_push(&group->ready, seat);
     }
 }
 
 /* Takes what waits at one tenant into the transaction. */
-static void take(struct group *group, struct car_drain_seat *seat) {
-    struct part part = {.seat = seat, .items = group->items + group->item_count};
+static void take(struct car_group *group, struct car_drain_seat *seat) {
+    struct car_group_part part = {.seat = seat, .items = group->items + group->item_count};
     if (car_tenant_is_removed(seat->tenant)) {
-        car_drain_close(seat->tenant, group->worker->reader, group->worker);
+        car_drain_close(group->log.feed, seat->tenant, group->worker->reader, group->worker);
         let_go(group, seat);
         return;
     }
     size_t room = EVENTS_MAX - group->event_count;
     room = room < CAR_DRAIN_BATCH ? room : CAR_DRAIN_BATCH;
-    part.count = car_drain_take(group->log.feed, seat->tenant, group->worker->reader, part.items, room);
+    part.count = car_drain_take(group->log.feed, seat->tenant, group->worker->reader, group->worker, part.items, room);
     if (part.count == 0) {
         let_go(group, seat);
         return;
@@ -152,7 +97,7 @@ static void take(struct group *group, struct car_drain_seat *seat) {
     group->parts[group->part_count++] = part;
 }
 
-static void collect(struct group *group) {
+static void collect(struct car_group *group) {
     group->part_count = 0;
     group->item_count = 0;
     group->event_count = 0;
@@ -165,7 +110,7 @@ static void collect(struct group *group) {
     }
 }
 
-static int insert(struct group *group, const struct car_publish *publish) {
+static int insert(struct car_group *group, const struct car_publish *publish) {
     int err = 0;
     for (uint32_t i = 0; i < publish->count && !err; i++) {
         err = group->rows->ops->insert(group->rows, publish->events[i]);
@@ -176,7 +121,7 @@ static int insert(struct group *group, const struct car_publish *publish) {
 }
 
 /* Numbers and inserts what is no repeat. */
-static int insert_part(struct group *group, struct part *part) {
+static int insert_part(struct car_group *group, struct car_group_part *part) {
     struct car_tenant *tenant = part->seat->tenant;
     part->fresh = car_repeat_sort(part->items, part->count);
     if (part->fresh == 0) {
@@ -195,11 +140,11 @@ static int insert_part(struct group *group, struct part *part) {
 }
 
 /* Between begin and commit. */
-static int insert_parts(struct group *group) {
+static int insert_parts(struct car_group *group) {
     int64_t now = 0;
     int err = car_group_keys_recall(&group->keys, group->rows);
     for (size_t i = 0; i < group->part_count && !err; i++) {
-        struct part *part = &group->parts[i];
+        struct car_group_part *part = &group->parts[i];
         err = insert_part(group, part);
         now = part->fresh ? part->items[0]->events[0]->wall_ms : now;
     }
@@ -209,7 +154,7 @@ static int insert_parts(struct group *group) {
     return err;
 }
 
-static void settle_part(struct group *group, struct part *part, int err) {
+static void settle_part(struct car_group *group, struct car_group_part *part, int err) {
     struct car_worker *worker = group->worker;
     struct car_publish **others = part->items + part->fresh;
     size_t rest = part->count - part->fresh;
@@ -224,7 +169,7 @@ static void settle_part(struct group *group, struct part *part, int err) {
     let_go(group, part->seat);
 }
 
-static void settle(struct group *group, int err) {
+static void settle(struct car_group *group, int err) {
     for (size_t i = 0; i < group->part_count; i++) {
         settle_part(group, &group->parts[i], err);
     }
@@ -232,30 +177,25 @@ static void settle(struct group *group, int err) {
 
 /* What the store last said. While it says no it is asked from time to time, for publishers may stay away until it is
  * known to be well. */
-static void note_health(struct group *group, int err) {
+static void note_health(struct car_group *group, int err) {
     if (car_group_said(&group->log, group->rows, err) && !car_timer_is_set(&group->timer)) {
-        car_timer_set(group->worker->wheel, &group->timer, PROBE_MS);
+        car_timer_set(group->worker->wheel, &group->timer, CAR_GROUP_PROBE_MS);
     }
-}
-
-static void count(struct group *group, size_t events) {
-    group->events += events;
-    group->transactions++;
 }
 
 /* --durability commit */
 
-static void commit_now(struct group *group) {
+static void commit_now(struct car_group *group) {
     const struct car_rows_ops *ops = group->rows->ops;
     int err = ops->begin(group->rows);
     if (!err) {
         err = insert_parts(group);
         bool nothing = !err && group->stored == 0; /* all are repeats: that says nothing about the store's health */
-        err = err || nothing ? err : ops->commit(group->rows);
+        err = err || nothing ? err : car_group_commit(&group->log, group->rows);
         if (err || nothing) {
             ops->rollback(group->rows);
         } else {
-            count(group, group->stored);
+            car_group_count(&group->log, group->stored);
         }
         if (nothing) {
             settle(group, 0);
@@ -268,12 +208,12 @@ static void commit_now(struct group *group) {
 
 /* --durability relaxed */
 
-static void drop(struct group *group) {
+static void drop(struct car_group *group) {
     group->rows->ops->rollback(group->rows);
     group->open = false;
 }
 
-static int reopen(struct group *group) {
+static int reopen(struct car_group *group) {
     int err = group->open ? 0 : group->rows->ops->begin(group->rows);
     if (!err && !group->open) {
         group->open = true;
@@ -287,18 +227,18 @@ static int reopen(struct group *group) {
 }
 
 /* What was owed is committed. */
-static void paid(struct group *group) {
+static void paid(struct car_group *group) {
     group->open = false;
-    count(group, group->owed.count);
+    car_group_count(&group->log, group->owed.count);
     car_group_keys_pay(&group->keys);
     car_group_let_go(&group->owed);
 }
 
 /* Commits what is owed. Where that fails it stays owed. */
-static int flush(struct group *group) {
+int car_group_flush(struct car_group *group) {
     int err = reopen(group);
     if (!err) {
-        err = group->rows->ops->commit(group->rows);
+        err = car_group_commit(&group->log, group->rows);
         if (err) {
             drop(group);
             return err;
@@ -309,18 +249,18 @@ static int flush(struct group *group) {
 }
 
 static void on_timer(struct car_timer *timer) {
-    struct group *group = (struct group *)((char *)timer - offsetof(struct group, timer));
+    struct car_group *group = (struct car_group *)((char *)timer - offsetof(struct car_group, timer));
     if (group->owed.count) {
-        note_health(group, flush(group));
+        note_health(group, car_group_flush(group));
     } else if (car_group_is_failing(&group->log)) {
         note_health(group, car_group_probe(group->rows));
     }
 }
 
 /* What was inserted is answered before it is committed. */
-static void owe(struct group *group) {
+static void owe(struct car_group *group) {
     for (size_t i = 0; i < group->part_count; i++) {
-        const struct part *part = &group->parts[i];
+        const struct car_group_part *part = &group->parts[i];
         for (size_t k = 0; k < part->fresh && !part->err; k++) {
             car_group_owe(&group->owed, part->items[k]);
         }
@@ -330,7 +270,7 @@ static void owe(struct group *group) {
 
 /* Whether the store is still there. */
 static void on_look(struct car_timer *timer) {
-    struct group *group = (struct group *)((char *)timer - offsetof(struct group, look));
+    struct car_group *group = (struct car_group *)((char *)timer - offsetof(struct car_group, look));
     if (!group->open && !car_group_is_failing(&group->log)) {
         int err = group->rows->ops->begin(group->rows);
         if (!err) {
@@ -338,14 +278,14 @@ static void on_look(struct car_timer *timer) {
         }
         note_health(group, err);
     }
-    car_timer_set(group->worker->wheel, timer, PROBE_MS);
+    car_timer_set(group->worker->wheel, timer, CAR_GROUP_PROBE_MS);
 }
 
-static void insert_now(struct group *group) {
+static void insert_now(struct car_group *group) {
     /* While it fails, nothing more is promised than is owed already: an insert alone may well succeed. */
     bool first_pay =
         (car_group_is_failing(&group->log) && group->owed.count) || group->owed.count + group->event_count > OWED_MAX;
-    int err = first_pay ? flush(group) : 0;
+    int err = first_pay ? car_group_flush(group) : 0;
     err = err ? err : reopen(group);
     if (!err) {
         err = insert_parts(group);
@@ -366,7 +306,7 @@ static void insert_now(struct group *group) {
 }
 
 /* Changes are committed before they are answered, whatever is said of events: what is owed goes with them. */
-static void change_now(struct group *group) {
+static void change_now(struct car_group *group) {
     const struct car_rows_ops *ops = group->rows->ops;
     if (!car_group_changes_take(&group->changes, group->log.feed, group->rows, group->worker)) {
         return;
@@ -374,7 +314,7 @@ static void change_now(struct group *group) {
     int err = group->relaxed ? reopen(group) : ops->begin(group->rows);
     if (!err) {
         err = car_group_changes_store(&group->changes, group->rows);
-        err = err ? err : ops->commit(group->rows);
+        err = err ? err : car_group_commit(&group->log, group->rows);
         if (err) {
             drop(group);
         } else {
@@ -385,8 +325,16 @@ static void change_now(struct group *group) {
     car_group_changes_settle(&group->changes, &group->log, err, group->worker);
 }
 
-static void on_turn(struct car_task *task) {
-    struct group *group = (struct group *)((char *)task - offsetof(struct group, turn));
+/* Another process has the store. */
+static void refuse_now(struct car_group *group) {
+    if (car_group_changes_take(&group->changes, group->log.feed, group->rows, group->worker)) {
+        car_group_changes_settle(&group->changes, &group->log, CAR_ESYS, group->worker);
+    }
+    collect(group);
+    settle(group, CAR_ESYS);
+}
+
+static void take_turn(struct car_group *group) {
     if (car_group_changes_wait(&group->changes)) {
         change_now(group);
     }
@@ -396,6 +344,15 @@ static void on_turn(struct car_task *task) {
     } else if (group->part_count) {
         commit_now(group);
     }
+}
+
+static void on_turn(struct car_task *task) {
+    struct car_group *group = (struct car_group *)((char *)task - offsetof(struct car_group, turn));
+    if (group->resting) {
+        refuse_now(group);
+    } else {
+        take_turn(group);
+    }
     if (group->ready.head || car_group_changes_wait(&group->changes)) {
         car_task_yield(&group->worker->tasks, task);
     }
@@ -404,21 +361,21 @@ static void on_turn(struct car_task *task) {
 /* What is done beside. */
 
 struct car_worker *car_group_worker(struct car_log *log) {
-    return of_log(log)->worker;
+    return car_group_of(log)->worker;
 }
 
 void car_group_tend(struct car_log *log) {
-    struct group *group = of_log(log);
-    if (!group->stopping && !car_timer_is_set(&group->tending)) {
-        group->tended = group->transactions;
+    struct car_group *group = car_group_of(log);
+    if (!group->stopping && !group->resting && !car_timer_is_set(&group->tending)) {
+        group->tended = car_group_transactions(&group->log);
         car_timer_set(group->worker->wheel, &group->tending, TEND_MS);
     }
 }
 
 /* A transaction that is open, and one that was made meanwhile, have done it; while the store fails, others probe. */
 static void on_tending(struct car_timer *timer) {
-    struct group *group = (struct group *)((char *)timer - offsetof(struct group, tending));
-    if (group->transactions != group->tended) {
+    struct car_group *group = (struct car_group *)((char *)timer - offsetof(struct car_group, tending));
+    if (car_group_transactions(&group->log) != group->tended) {
         car_group_tend(&group->log);
     } else if (!group->open && !car_group_is_failing(&group->log)) {
         note_health(group, car_group_probe(group->rows));
@@ -428,8 +385,8 @@ static void on_tending(struct car_timer *timer) {
 /* Life. */
 
 static void on_stop(struct car_note *note, void *owner) {
-    struct group *group = (struct group *)((char *)note - offsetof(struct group, stop));
-    if (group->owed.count && flush(group) != 0) {
+    struct car_group *group = (struct car_group *)((char *)note - offsetof(struct car_group, stop));
+    if (group->owed.count && car_group_flush(group) != 0) {
         car_log_error("store: %zu events that were answered are lost", group->owed.count);
     }
     car_timer_clear(group->worker->wheel, &group->timer);
@@ -439,41 +396,53 @@ static void on_stop(struct car_note *note, void *owner) {
     car_worker_stop(owner);
 }
 
-static void group_free(struct group *group) {
+static void group_free(struct car_group *group) {
     car_group_let_go(&group->owed);
     if (group->worker) {
         car_worker_close(&group->worker);
     }
+    free(group->log.metrics);
     free(group);
 }
 
 static void group_close(struct car_log **log) {
-    struct group *group = of_log(*log);
-    *log = NULL;
+    struct car_group *group = car_group_of(*log);
     car_mailbox_post(&group->worker->mailbox, &group->stop);
     car_worker_join(group->worker);
-    car_log_info("store: %llu events in %llu transactions", (unsigned long long)group->events,
-                 (unsigned long long)group->transactions);
+    *log = NULL; /* its own thread has looked at it until now (car_memory_trims) */
+    car_log_info("store: %llu events in %llu transactions",
+                 (unsigned long long)car_cell_get(&group->log.metrics->events),
+                 (unsigned long long)car_group_transactions(&group->log));
     car_pages_close(&group->pages);
     group->rows->ops->free(group->rows);
     group_free(group);
 }
 
-static const struct car_log_ops OPS = {.ready = ready, .ask = ask, .change = change, .close = group_close};
+static const struct car_log_ops OPS = {.ready = ready,
+                                       .ask = ask,
+                                       .change = change,
+                                       .close = group_close,
+                                       .rest = car_group_rest,
+                                       .rests = car_group_rests,
+                                       .lock = car_group_lock};
 
 struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclaim, struct car_rows *rows,
                                struct car_pages *pages, bool relaxed) {
-    struct group *group = calloc(1, sizeof *group);
-    if (!group) {
+    struct car_group *group = calloc(1, sizeof *group);
+    struct car_log_metrics *metrics = car_metrics_block(sizeof *metrics);
+    if (!group || !metrics) {
+        free(group);
+        free(metrics);
         return NULL;
     }
-    group->log = (struct car_log){.ops = &OPS, .feed = feed};
+    group->log = (struct car_log){.ops = &OPS, .feed = feed, .metrics = metrics};
     group->rows = rows;
     group->pages = pages;
     group->relaxed = relaxed;
     car_group_line_init(&group->ready);
     car_group_changes_init(&group->changes);
     group->stop.run = on_stop;
+    car_group_rest_init(group);
     group->turn.run = on_turn;
     group->timer.fire = on_timer;
     group->tending.fire = on_tending;
@@ -483,7 +452,7 @@ struct car_log *car_group_open(struct car_feed *feed, struct car_reclaim *reclai
     } else {
         group->worker->name = "log";
         if (rows->may_go) {
-            car_timer_set(group->worker->wheel, &group->look, PROBE_MS);
+            car_timer_set(group->worker->wheel, &group->look, CAR_GROUP_PROBE_MS);
         }
         if (car_worker_start(group->worker) == 0) {
             return &group->log;

@@ -71,6 +71,16 @@ struct car_rows_ops {
     /* Nothing of it is to be there. */
     void (*rollback)(struct car_rows *rows);
 
+    /* Another process is to have the store (true), or had it (false): see car_log_ops. What was inserted is committed.
+     */
+    void (*rest)(struct car_rows *rows, bool on);
+
+    /* Whether nothing of the store is touched any more, after that. Any thread. NULL: it is so at once. */
+    bool (*rests)(const struct car_rows *rows);
+
+    /* As that of car_log_ops: -1 where nothing can be inherited. Any thread. */
+    int (*lock)(const struct car_rows *rows);
+
     /* The log's thread has ended. */
     void (*free)(struct car_rows *rows);
 };

@@ -25,12 +25,24 @@ static struct car_log_change *pop(struct car_group_changes *changes) {
     return change;
 }
 
+/* The last of those taken that gives that change's tenant other terms. */
+static const struct car_log_change *last_put(const struct car_group_changes *changes,
+                                             const struct car_log_change *change) {
+    for (size_t i = changes->count; i-- > 0;) {
+        const struct car_log_change *taken = changes->taken[i];
+        if (taken->tenant == change->tenant && taken->kind == CAR_LOG_TENANT_PUT) {
+            return taken;
+        }
+    }
+    return NULL;
+}
+
 bool car_group_changes_take(struct car_group_changes *changes, struct car_feed *feed, const struct car_rows *rows,
                             struct car_worker *self) {
     changes->count = 0;
     while (changes->head && changes->count < CAR_GROUP_CHANGES) {
         struct car_log_change *change = pop(changes);
-        int err = rows->ops->change ? car_change_prepare(change) : CAR_ESYS;
+        int err = rows->ops->change ? car_change_prepare(change, last_put(changes, change)) : CAR_ESYS;
         if (err) {
             car_change_settle(feed, change, err, self);
         } else {

@@ -6,8 +6,8 @@
 #include "carillon/feed/event.h"
 
 /* The columns of carillon.events that make a row, in the order in which they are selected. */
-#define CAR_PG_ROW "seq, id, wall_ms, type, content"
-enum { CAR_PG_ROW_COLUMNS = 5 };
+#define CAR_PG_ROW "seq, id, wall_ms, type, content, traceparent"
+enum { CAR_PG_ROW_COLUMNS = 6 };
 
 /* An event's row from a result whose columns CAR_PG_ROW begin at `column`; its spans live as long as that. 0;
  * CAR_EINVAL where it is none. */

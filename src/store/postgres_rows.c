@@ -11,6 +11,7 @@
 #include "carillon/feed/tenant.h"
 
 #include "postgres_accounts.h"
+#include "postgres_schema.h"
 #include "postgres_words.h"
 
 /* What goes to the server in one statement. It sets to work on that while the next one is put together. */
@@ -19,10 +20,11 @@
 
 /* The types are counted by what was inserted. */
 #define PUT_EVENTS(conflict)                                                                                           \
-    "WITH put AS (INSERT INTO carillon.events (tenant, seq, id, wall_ms, type, content, words)"                        \
-    " SELECT tenant, seq, id, wall_ms, type, content, array_to_tsvector(string_to_array(words, ' '))"                  \
-    " FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::text[])"           \
-    " AS e(tenant, seq, id, wall_ms, type, content, words)" conflict " RETURNING tenant, type)"                        \
+    "WITH put AS (INSERT INTO carillon.events (tenant, seq, id, wall_ms, type, content, words, traceparent)"           \
+    " SELECT tenant, seq, id, wall_ms, type, content, array_to_tsvector(string_to_array(words, ' ')),"                 \
+    " nullif(traceparent, '') FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::bigint[], $5::text[],"           \
+    " $6::text[], $7::text[], $8::text[])"                                                                             \
+    " AS e(tenant, seq, id, wall_ms, type, content, words, traceparent)" conflict " RETURNING tenant, type)"           \
     " INSERT INTO carillon.types AS t (tenant, type, count) SELECT tenant, type, count(*) FROM put"                    \
     " GROUP BY tenant, type ON CONFLICT (tenant, type) DO UPDATE SET count = t.count + excluded.count"
 
@@ -58,6 +60,7 @@ enum array {
     TYPE,
     CONTENT,
     WORDS,
+    TRACEPARENT,
     EVENT_ARRAYS,
     N = EVENT_ARRAYS,
     NAME,
@@ -70,14 +73,16 @@ enum array {
 static_assert(ARRAYS == CAR_PG_ARRAYS, "as many as there are in postgres_rows.h");
 
 static const enum car_pg_type ELEMENTS[ARRAYS] = {
-    [TENANT] = CAR_PG_NUMBER, [SEQ] = CAR_PG_NUMBER,     [ID] = CAR_PG_UUID,       [WALL] = CAR_PG_NUMBER,
-    [TYPE] = CAR_PG_TEXT,     [CONTENT] = CAR_PG_TEXT,   [WORDS] = CAR_PG_TEXT,    [N] = CAR_PG_NUMBER,
-    [NAME] = CAR_PG_TEXT,     [CREATED] = CAR_PG_NUMBER, [NEWEST] = CAR_PG_NUMBER, [SALT] = CAR_PG_NUMBER,
+    [TENANT] = CAR_PG_NUMBER, [SEQ] = CAR_PG_NUMBER,   [ID] = CAR_PG_UUID,        [WALL] = CAR_PG_NUMBER,
+    [TYPE] = CAR_PG_TEXT,     [CONTENT] = CAR_PG_TEXT, [WORDS] = CAR_PG_TEXT,     [TRACEPARENT] = CAR_PG_TEXT,
+    [N] = CAR_PG_NUMBER,      [NAME] = CAR_PG_TEXT,    [CREATED] = CAR_PG_NUMBER, [NEWEST] = CAR_PG_NUMBER,
+    [SALT] = CAR_PG_NUMBER,
 };
 static const enum car_pg_type LISTS[ARRAYS] = {
-    [TENANT] = CAR_PG_NUMBERS, [SEQ] = CAR_PG_NUMBERS,     [ID] = CAR_PG_UUIDS,       [WALL] = CAR_PG_NUMBERS,
-    [TYPE] = CAR_PG_TEXTS,     [CONTENT] = CAR_PG_TEXTS,   [WORDS] = CAR_PG_TEXTS,    [N] = CAR_PG_NUMBERS,
-    [NAME] = CAR_PG_TEXTS,     [CREATED] = CAR_PG_NUMBERS, [NEWEST] = CAR_PG_NUMBERS, [SALT] = CAR_PG_NUMBERS,
+    [TENANT] = CAR_PG_NUMBERS, [SEQ] = CAR_PG_NUMBERS,   [ID] = CAR_PG_UUIDS,        [WALL] = CAR_PG_NUMBERS,
+    [TYPE] = CAR_PG_TEXTS,     [CONTENT] = CAR_PG_TEXTS, [WORDS] = CAR_PG_TEXTS,     [TRACEPARENT] = CAR_PG_TEXTS,
+    [N] = CAR_PG_NUMBERS,      [NAME] = CAR_PG_TEXTS,    [CREATED] = CAR_PG_NUMBERS, [NEWEST] = CAR_PG_NUMBERS,
+    [SALT] = CAR_PG_NUMBERS,
 };
 
 static struct car_pg_rows *of_rows(struct car_rows *rows) {
@@ -110,6 +115,7 @@ static int begin(struct car_rows *rows) {
     postgres->turn++;
     postgres->begun = false;
     postgres->changes = false;
+    postgres->traces = false;
     postgres->share_count = 0;
     clear_events(postgres);
     return car_pg_session_check(&postgres->session, postgres->statements, STATEMENT_COUNT);
@@ -199,6 +205,8 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     put_text(&arrays[TYPE], row.type);
     put_text(&arrays[CONTENT], row.content);
     put_text(&arrays[WORDS], car_buf_view(&postgres->lexemes));
+    put_text(&arrays[TRACEPARENT], row.traceparent);
+    postgres->traces = postgres->traces || row.traceparent.len;
     postgres->events++;
     bool full = postgres->events == EVENTS_MAX || arrays[CONTENT].len + arrays[WORDS].len >= BYTES_MAX;
     return full ? send_events(postgres) : 0;
@@ -280,6 +288,9 @@ static int commit(struct car_rows *rows) {
     if (!err && postgres->copies && !postgres->changes) {
         err = car_pg_accounts_send_forget(&session->pg);
     }
+    if (!err && postgres->traces && !postgres->traced) {
+        err = car_pg_send(&session->pg, CAR_PG_SAY_TRACED, NULL);
+    }
     err = err ? err : send_tenants(postgres);
     if (err) {
         return err;
@@ -295,6 +306,7 @@ static int commit(struct car_rows *rows) {
         item->rooted = true;
     }
     postgres->copies = err ? postgres->copies : postgres->changes;
+    postgres->traced = postgres->traced || (!err && postgres->traces);
     return err;
 }
 
@@ -307,6 +319,13 @@ static int probe(struct car_rows *rows) {
 static void rollback(struct car_rows *rows) {
     clear_events(of_rows(rows));
     car_pg_rollback(&of_rows(rows)->session.pg);
+}
+
+/* With the connection goes the lock. What becomes of the database meanwhile is found out by its mark. */
+static void rest(struct car_rows *rows, bool on) {
+    if (on) {
+        car_pg_session_rest(&of_rows(rows)->session);
+    }
 }
 
 static void postgres_free(struct car_rows *rows) {
@@ -337,6 +356,7 @@ static const struct car_rows_ops OPS = {.begin = begin,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,
+                                        .rest = rest,
                                         .free = postgres_free};
 
 struct car_pg_rows *car_pg_rows_new(const char *uri, bool relaxed) {

@@ -12,7 +12,7 @@
 #include "postgres_session.h"
 #include "postgres_upkeep.h"
 
-#define CAR_PG_ARRAYS 12
+#define CAR_PG_ARRAYS 13
 
 /* A tenant's share in a transaction. */
 struct car_pg_share {
@@ -27,6 +27,7 @@ struct car_pg_rows {
     struct car_pg_upkeep *upkeep; /* NULL only while opening */
     const struct car_pg_statement *statements;
     struct car_numbered tenants;
+    bool traced; /* this process has said that there are traceparents */
     char *uri;
 
     /* the transaction */
@@ -34,6 +35,7 @@ struct car_pg_rows {
     bool begun;   /* the server knows of it */
     bool changes; /* some of it is no events */
     bool copies;  /* of what a former one has changed are there (postgres_accounts.h) */
+    bool traces;  /* an event has a traceparent */
     int64_t n;    /* of the tenant whose events come */
     struct car_pg_share *shares;
     uint32_t share_count, share_cap;

@@ -12,7 +12,7 @@
  * What SQLite has as foreign keys is left out: they would cost a lookup and a row lock an event, and there is one
  * writer, which keeps to them. Texts that are compared are compared as bytes, whatever the C library knows of
  * languages. */
-static const char *const STEPS[CAR_PG_VERSION] = {
+static const char *const STEPS[CAR_PG_VERSION_FIRST] = {
     /* 1. A tenant's row is there from its first event on; `newest` is kept in the same transaction as the events. A row
      * of `events` is what the event's JSON is made of (car_event_row), and what is searched (postgres_words.h).
      * `mark` is another one after each transaction. */
@@ -60,12 +60,18 @@ static const char *const STEPS[CAR_PG_VERSION] = {
     "CREATE INDEX keys_before_tenant ON carillon.keys_before (tenant);",
 };
 
+/* 4. A traceparent (proto/traceparent.h), NULL where there is none. In every database, and perhaps already. */
+static const char ADD_TRACEPARENT[] =
+    "ALTER TABLE carillon.events ADD COLUMN IF NOT EXISTS traceparent text COLLATE \"C\"";
+
 static const char LOOK[] = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'carillon'),"
                            " EXISTS (SELECT FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace"
                            " WHERE s.nspname = 'carillon'),"
                            " to_regclass('carillon.versions') IS NOT NULL AND to_regclass('carillon.log') IS NOT NULL";
 
-static const char VERSION[] = "SELECT coalesce(max(version), 0)::bigint FROM carillon.versions";
+static const char VERSION[] = "SELECT coalesce(max(version), 0)::bigint, EXISTS (SELECT FROM pg_attribute"
+                              " WHERE attrelid = to_regclass('carillon.events') AND attname = 'traceparent')"
+                              " FROM carillon.versions";
 
 int car_pg_schema_look(struct car_pg *pg, enum car_pg_state *state, unsigned *version) {
     PGresult *result = car_pg_query(pg, LOOK, NULL);
@@ -85,12 +91,13 @@ int car_pg_schema_look(struct car_pg *pg, enum car_pg_state *state, unsigned *ve
         return CAR_ESYS;
     }
     int64_t number = car_pg_column_number(result, 0, 0);
+    bool traces = car_pg_column_bool(result, 0, 1);
     PQclear(result);
     *version = (unsigned)number;
-    *state = number < 1                ? CAR_PG_FOREIGN
-             : number > CAR_PG_VERSION ? CAR_PG_NEWER
-             : number < CAR_PG_VERSION ? CAR_PG_OLDER
-                                       : CAR_PG_CURRENT;
+    *state = number < 1                                 ? CAR_PG_FOREIGN
+             : number > CAR_PG_VERSION                  ? CAR_PG_NEWER
+             : number < CAR_PG_VERSION_FIRST || !traces ? CAR_PG_OLDER
+                                                        : CAR_PG_CURRENT;
     return 0;
 }
 
@@ -122,12 +129,13 @@ int car_pg_schema_update(struct car_pg *pg, unsigned from) {
     char line[80];
     int err = car_pg_exec(pg, "BEGIN");
     err = err || from ? err : make_schema(pg);
-    for (unsigned v = from; v < CAR_PG_VERSION && !err; v++) {
+    for (unsigned v = from; v < CAR_PG_VERSION_FIRST && !err; v++) {
         err = car_pg_exec(pg, STEPS[v]);
         err = err || v ? err : name(pg);
         snprintf(line, sizeof line, "INSERT INTO carillon.versions (version) VALUES (%u)", v + 1);
         err = err ? err : car_pg_exec(pg, line);
     }
+    err = err ? err : car_pg_exec(pg, ADD_TRACEPARENT);
     if (err) {
         car_pg_rollback(pg);
     }

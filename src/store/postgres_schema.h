@@ -5,7 +5,13 @@
 
 struct car_pg;
 
-#define CAR_PG_VERSION 3 /* of the schema; it says the same of an SQLite database */
+/* Of the schema: what is understood, and what a database says of itself until it holds a traceparent. The same is said
+ * of an SQLite database (sqlite_schema.h). */
+#define CAR_PG_VERSION       4
+#define CAR_PG_VERSION_FIRST 3
+
+/* Says that it holds one, in the transaction that puts it there. */
+#define CAR_PG_SAY_TRACED "INSERT INTO carillon.versions (version) VALUES (4) ON CONFLICT (version) DO NOTHING"
 
 /* What is in the database. */
 enum car_pg_state {

@@ -241,6 +241,14 @@ void car_pg_session_tried(struct car_pg_session *session, int err) {
     session->unsure = err && !session->pg.connected;
 }
 
+void car_pg_session_rest(struct car_pg_session *session) {
+    atomic_store(&session->backend, 0);
+    session->connecting = false;
+    session->next_try = 0;
+    session->former = 0; /* it is not there any more; who has the lock is to be waited for */
+    car_pg_close(&session->pg);
+}
+
 void car_pg_session_close(struct car_pg_session *session) {
     car_pg_close(&session->pg);
     car_pg_undo_free(&session->undo);

@@ -66,6 +66,9 @@ uint64_t car_pg_session_tries(struct car_pg_session *session);
 /* How it ended. */
 void car_pg_session_tried(struct car_pg_session *session, int err);
 
+/* Lets go of the connection, and of the lock with it; the next car_pg_session_check connects again. */
+void car_pg_session_rest(struct car_pg_session *session);
+
 void car_pg_session_close(struct car_pg_session *session);
 
 #endif

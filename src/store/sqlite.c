@@ -24,13 +24,13 @@
 /* Threads that read pages. */
 #define READERS 2u
 
-enum statement { BEGIN, TENANT, INSERT, TYPE, LOOK, PROBE, COMMIT, ROLLBACK, STATEMENTS };
+enum statement { BEGIN, TENANT, INSERT, TYPE, LOOK, FIRST_VERSION, VERSION, COMMIT, ROLLBACK, STATEMENTS };
 
 static const char PUT_TENANT[] =
     "INSERT INTO tenants (n, id, created_ms, newest, sum, salt) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
     " ON CONFLICT (n) DO UPDATE SET newest = excluded.newest";
-static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum)"
-                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+static const char PUT_EVENT[] = "INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum, traceparent)"
+                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 static const char ADD_TYPE[] = "INSERT INTO types (tenant, type, count) VALUES (?1, ?2, ?3)"
                                " ON CONFLICT (tenant, type) DO UPDATE SET count = count + excluded.count";
@@ -42,12 +42,16 @@ static const char GET_TENANTS[] =
 static const char LOOK_AT[] = "SELECT max(e.seq) FROM tenants t LEFT JOIN events e ON e.tenant = t.n AND e.seq >= ?2"
                               " WHERE t.id = ?1 AND t.removed = 0";
 
-/* What changes nothing, and is written all the same: a row that is updated to what it was is not. */
-static const char SET_VERSION[] = "PRAGMA user_version = " CAR_SQLITE_VERSION_TEXT;
-
 static const char *const SQL[STATEMENTS] = {
-    [BEGIN] = "BEGIN IMMEDIATE", [TENANT] = PUT_TENANT, [INSERT] = PUT_EVENT,    [TYPE] = ADD_TYPE, [LOOK] = LOOK_AT,
-    [PROBE] = SET_VERSION,       [COMMIT] = "COMMIT",   [ROLLBACK] = "ROLLBACK",
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [TENANT] = PUT_TENANT,
+    [INSERT] = PUT_EVENT,
+    [TYPE] = ADD_TYPE,
+    [LOOK] = LOOK_AT,
+    [FIRST_VERSION] = CAR_SQLITE_SAY(CAR_SQLITE_VERSION_FIRST),
+    [VERSION] = CAR_SQLITE_SAY(CAR_SQLITE_VERSION),
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
 };
 
 /* How many events of a type have been inserted. */
@@ -69,6 +73,7 @@ struct sqlite {
     struct car_sqlite_accounts accounts;
     struct tally tallies[TALLIES]; /* of the tenant that is being inserted, not yet added to its `types` */
     unsigned tally_count;
+    bool traced, traces;        /* there are traceparents: in the database; with what is in the transaction */
     char id[CAR_TENANT_ID_MAX]; /* of the last tenant that was written for: what failed, where anything did */
     size_t id_len;
     uint64_t newest; /* of it */
@@ -149,6 +154,13 @@ static int tenant(struct car_rows *rows, const struct car_tenant *tenant, uint64
     return run(sqlite, TENANT, "a tenant is not stored");
 }
 
+/* An event with a traceparent comes (sqlite_schema.h). */
+static int say_traces(struct sqlite *sqlite) {
+    int err = sqlite->traces ? 0 : run(sqlite, VERSION, "the version is not stored");
+    sqlite->traces = !err;
+    return err;
+}
+
 static int insert(struct car_rows *rows, const struct car_event *event) {
     struct sqlite *sqlite = of_rows(rows);
     sqlite3_stmt *statement = sqlite->statements[INSERT];
@@ -160,7 +172,9 @@ static int insert(struct car_rows *rows, const struct car_event *event) {
     (void)bind_text(statement, 5, row.type);
     (void)bind_text(statement, 6, row.content);
     (void)sqlite3_bind_int64(statement, 7, car_sqlite_sum(car_tenant_id(event->tenant), &row));
-    int err = run(sqlite, INSERT, "an event is not stored");
+    (void)bind_text(statement, 8, row.traceparent);
+    int err = row.traceparent.len ? say_traces(sqlite) : 0;
+    err = err ? err : run(sqlite, INSERT, "an event is not stored");
     car_upkeep_wrote(sqlite->upkeep, sqlite->n);
     return err ? err : count_type(sqlite, row.type);
 }
@@ -193,11 +207,13 @@ static int probe(struct car_rows *rows) {
     (void)bind_text(look, 1, car_span_of(sqlite->id, sqlite->id_len));
     (void)sqlite3_bind_int64(look, 2, (sqlite3_int64)sqlite->newest);
     int err = run(sqlite, LOOK, "the store cannot be read");
-    return err ? err : run(sqlite, PROBE, "the store takes nothing");
+    /* Changes nothing, and is written all the same: a row that is updated to what it was is not. */
+    return err ? err : run(sqlite, sqlite->traces ? VERSION : FIRST_VERSION, "the store takes nothing");
 }
 
 static void rollback(struct car_rows *rows) {
     struct sqlite *sqlite = of_rows(rows);
+    sqlite->traces = sqlite->traced;
     if (!sqlite3_get_autocommit(sqlite->db.handle)) { /* some errors have rolled back already */
         (void)run(sqlite, ROLLBACK, "a transaction is not rolled back");
     }
@@ -227,10 +243,23 @@ static int commit(struct car_rows *rows) {
         if (err) {
             bury(sqlite);
         } else {
+            sqlite->traced = sqlite->traces;
             car_upkeep_committed(sqlite->upkeep);
         }
     }
     return err;
+}
+
+static void rest(struct car_rows *rows, bool on) {
+    car_upkeep_rest(of_rows(rows)->upkeep, on);
+}
+
+static bool rests(const struct car_rows *rows) {
+    return car_upkeep_rests(((const struct sqlite *)rows)->upkeep);
+}
+
+static int lock(const struct car_rows *rows) {
+    return ((const struct sqlite *)rows)->db.lock;
 }
 
 static void sqlite_free(struct car_rows *rows) {
@@ -258,6 +287,9 @@ static const struct car_rows_ops OPS = {.begin = begin,
                                         .probe = probe,
                                         .commit = commit,
                                         .rollback = rollback,
+                                        .rest = rest,
+                                        .rests = rests,
+                                        .lock = lock,
                                         .free = sqlite_free};
 
 /* What a former process has left. */
@@ -372,11 +404,12 @@ int car_log_sqlite(struct car_feed *feed, struct car_reclaim *reclaim, struct ca
         return CAR_ENOMEM;
     }
     sqlite->rows = (struct car_rows){.ops = &OPS, .why = sqlite->db.why};
-    int err = car_sqlite_db_open(&sqlite->db, config->path, why, size);
+    int err = car_sqlite_db_open(&sqlite->db, config->path, config->lock, why, size);
     if (err) {
         free(sqlite);
         return err;
     }
+    sqlite->traced = sqlite->traces = sqlite->db.version == CAR_SQLITE_VERSION;
     err = restore(&restoring);
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(&sqlite->db, &sqlite->statements[i], SQL[i]);

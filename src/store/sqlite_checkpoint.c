@@ -83,3 +83,40 @@ void car_checkpoint_rest(struct car_checkpoints *checkpoints, struct car_sqlite_
     pthread_mutex_unlock(&checkpoints->running);
     checkpoints->again = frames + CAR_CHECKPOINT_PAGES; /* a reader may keep the WAL from beginning anew */
 }
+
+/* Under `running`. */
+static bool empty(struct car_checkpoints *checkpoints, struct car_sqlite_db *db) {
+    uint64_t generation = atomic_load_explicit(&checkpoints->written, memory_order_relaxed) & ~FRAMES;
+    int frames = 0;
+    int brought = 0;
+    (void)sqlite3_busy_timeout(db->handle, CAR_SQLITE_EMPTY_MS);
+    int status = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames, &brought);
+    (void)sqlite3_busy_timeout(db->handle, CAR_SQLITE_BUSY_MS);
+    if (status == SQLITE_OK) {
+        generation += FRAMES + 1;
+        atomic_store_explicit(&checkpoints->written, generation, memory_order_release);
+        atomic_store_explicit(&checkpoints->done, generation, memory_order_release);
+        checkpoints->again = 0;
+        (void)sqlite3_db_release_memory(db->handle);
+        return true;
+    }
+    if ((status & 0xff) != SQLITE_BUSY) {
+        /* It may have begun anew: what is said to be left has to be left. */
+        uint64_t written = atomic_load_explicit(&checkpoints->written, memory_order_relaxed);
+        atomic_store_explicit(&checkpoints->done, written, memory_order_release);
+        (void)car_sqlite_failed(db, "the WAL is not emptied");
+    } else if (brought > 0) {
+        atomic_store_explicit(&checkpoints->done, generation | (uint64_t)brought, memory_order_release);
+    }
+    return false;
+}
+
+bool car_checkpoint_empty(struct car_checkpoints *checkpoints, struct car_sqlite_db *db) {
+    if (pthread_mutex_trylock(&checkpoints->running) != 0) {
+        return false;
+    }
+    db->why[0] = '\0';
+    bool done = empty(checkpoints, db);
+    pthread_mutex_unlock(&checkpoints->running);
+    return done;
+}

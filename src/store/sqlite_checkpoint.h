@@ -18,6 +18,10 @@
  * 3.51.2 one that begins just when a commit begins the WAL anew can damage the database ("the WAL-reset bug",
  * sqlite.org/wal.html). While there is something left, no commit can do that.
  *
+ * Where nothing of a removed tenant is to be left (sqlite_tend.h), the WAL is emptied: once more by both, so that no
+ * commit waits for more than the little that is left. The log's thread does that between two commits, and nobody else
+ * writes, so that none can begin the WAL anew meanwhile, whatever there was to be brought over.
+ *
  * A WAL's frames are counted as its generation << 32 | frames: the generation changes where it begins anew.
  */
 struct car_checkpoints {
@@ -46,5 +50,11 @@ int car_checkpoint_run(struct car_checkpoints *checkpoints, struct car_sqlite_db
 /* After a commit, on the log's thread: what is left of a long WAL, where that is little, or where it is far too long.
  */
 void car_checkpoint_rest(struct car_checkpoints *checkpoints, struct car_sqlite_db *db);
+
+/* Brings over what there is, cuts the WAL to no length, and lets go of the pages that the connection has in memory.
+ * Between two commits, on the log's thread, with the connection that commits. false where a reader, or another thread's
+ * checkpoint, is in the way, or the disk: to be tried again; the WAL is whole then, and where it was the disk, db->why
+ * says so. */
+bool car_checkpoint_empty(struct car_checkpoints *checkpoints, struct car_sqlite_db *db);
 
 #endif

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +13,14 @@
 
 #include "carillon/base/err.h"
 
+#include "sqlite_gaps.h"
 #include "sqlite_schema.h"
 
 #define HEADER_LEN        100
 #define MAGIC             "SQLite format 3" /* and its NUL */
 #define USER_VERSION_AT   60
 #define APPLICATION_ID_AT 68
-#define BUSY_MS           2000 /* for another process that looks into the database */
+#define LOCK_AT           64
 
 int car_sqlite_failed(struct car_sqlite_db *db, const char *what) {
     snprintf(db->why, sizeof db->why, "%s: %s", what, sqlite3_errmsg(db->handle));
@@ -49,10 +51,33 @@ static const char *judge(const unsigned char *header, ssize_t len) {
     return number_at(header, USER_VERSION_AT) > CAR_SQLITE_VERSION ? "was made by a newer version" : NULL;
 }
 
-/* Locks the file, and looks at what it is. SQLite's own locks are of another kind, and do not meet this one. */
-static int lock_file(struct car_sqlite_db *db, const char *path, const char **what) {
+static bool is_of(int fd, const char *path) {
+    struct stat open;
+    struct stat there;
+    return fstat(fd, &open) == 0 && stat(path, &there) == 0 && open.st_dev == there.st_dev &&
+           open.st_ino == there.st_ino;
+}
+
+/* The same at a number that no process that inherits it wants for something else. Before SQLite opens the file: it
+ * keeps this number, and nothing else of the file is ever closed as long as there is a connection to it, for with any
+ * descriptor that is closed the process gives up SQLite's locks on the file. */
+static int out_of_the_way(int fd) {
+    int above = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, LOCK_AT);
+    if (above >= 0) {
+        close(fd);
+    }
+    return above >= 0 ? above : fd;
+}
+
+/* Locks the file, and looks at what it is. SQLite's own locks are of another kind, and do not meet this one. A lock
+ * that was inherited is one with that of the former process: it lasts until both have closed it. */
+static int lock_file(struct car_sqlite_db *db, const char *path, int inherited, const char **what) {
     unsigned char header[HEADER_LEN];
-    db->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (inherited && !is_of(inherited, path)) {
+        close(inherited);
+        inherited = 0;
+    }
+    db->lock = out_of_the_way(inherited ? inherited : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640));
     if (db->lock < 0) {
         *what = strerror(errno);
         return CAR_ESYS;
@@ -93,16 +118,15 @@ static void configure(void) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
-/* Settings, and the schema. The header says whose it is from the first commit on: that one is made before anything goes
- * to a WAL. */
+/* Settings, and the schema. What is deleted is overwritten, in its page and in pages that get free. The header says
+ * whose it is from the first commit on: that one is made before anything goes to a WAL. */
 static int set_up(struct car_sqlite_db *db, const char **what) {
-    unsigned version = 0;
     (void)sqlite3_extended_result_codes(db->handle, 1);
-    (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
-    int err = run(db, "PRAGMA synchronous = FULL;");
-    err = err ? err : read_version(db, &version, what);
-    if (!err && version < CAR_SQLITE_VERSION) {
-        err = car_sqlite_schema_update(db->handle, version) == SQLITE_OK ? 0 : CAR_ESYS;
+    (void)sqlite3_busy_timeout(db->handle, CAR_SQLITE_BUSY_MS);
+    int err = run(db, "PRAGMA synchronous = FULL; PRAGMA secure_delete = 1;");
+    err = err ? err : read_version(db, &db->version, what);
+    if (!err && db->version < CAR_SQLITE_VERSION) {
+        err = car_sqlite_schema_update(db->handle, db->version) == SQLITE_OK ? 0 : CAR_ESYS;
     }
     return err ? err : run(db, "PRAGMA journal_mode = WAL;");
 }
@@ -132,13 +156,14 @@ int car_sqlite_db_stays(struct car_sqlite_db *db) {
     return 0;
 }
 
-int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size) {
+int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, int inherited, char *why, size_t size) {
     const char *what = NULL;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, configure);
     *db = (struct car_sqlite_db){.lock = -1};
-    int err = lock_file(db, path, &what);
-    if (!err && sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    int err = lock_file(db, path, inherited, &what);
+    if (!err && sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                                car_sqlite_gaps_vfs()) != SQLITE_OK) {
         err = CAR_ESYS;
     }
     err = err ? err : set_up(db, &what);
@@ -152,13 +177,13 @@ int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, si
 
 static int open_another(struct car_sqlite_db *db, const char *path, int flags) {
     *db = (struct car_sqlite_db){.lock = -1};
-    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, car_sqlite_gaps_vfs()) != SQLITE_OK) {
         int err = car_sqlite_failed(db, path);
         car_sqlite_db_close(db);
         return err;
     }
     (void)sqlite3_extended_result_codes(db->handle, 1);
-    (void)sqlite3_busy_timeout(db->handle, BUSY_MS);
+    (void)sqlite3_busy_timeout(db->handle, CAR_SQLITE_BUSY_MS);
     return 0;
 }
 

@@ -5,20 +5,30 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+/* How long it is waited for another process that looks into the database. */
+#define CAR_SQLITE_BUSY_MS 2000
+
+/* How long whoever empties a WAL waits for who reads it. All of it is in the database then, so that who begins to read
+ * meanwhile does not use it: this is for those that are at it. */
+#define CAR_SQLITE_EMPTY_MS 20
+
 /* A database that is ours alone. */
 struct car_sqlite_db {
     sqlite3 *handle;
-    int lock;      /* a descriptor of the file, locked for as long as it is open; -1 while there is none */
-    char why[200]; /* the last failure, in one line */
-    char *path[2]; /* of the database and of its WAL, and which files these are */
+    unsigned version; /* of its schema, as it was opened (sqlite_schema.h) */
+    int lock;         /* a descriptor of the file, locked for as long as it is open; -1 while there is none */
+    char why[200];    /* the last failure, in one line */
+    char *path[2];    /* of the database and of its WAL, and which files these are */
     struct stat file[2];
 };
 
 /*
  * Opens the database at a path, makes it where there is none, and brings its schema up to date. 0; else a negative
- * code, `why` says in one line what is wrong, and the file is as it was.
+ * code, `why` says in one line what is wrong, and the file is as it was. `inherited` is a descriptor that may have the
+ * lock on it already, from a former process; it is taken over, or, where it is another file's, closed. 0: there is
+ * none.
  */
-int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, char *why, size_t size);
+int car_sqlite_db_open(struct car_sqlite_db *db, const char *path, int inherited, char *why, size_t size);
 
 /* Another connection to it, which only reads, for another thread. Without the lock: the first one holds it, and is
  * closed last. */

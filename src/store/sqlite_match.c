@@ -1,5 +1,7 @@
 #include "sqlite_match.h"
 
+#include <string.h>
+
 #include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/feed/filter.h"
@@ -10,7 +12,7 @@ enum statement { BEGIN, END, PLACE, UP, DOWN, STATEMENTS };
 static const char *const SQL[STATEMENTS] = {
     [BEGIN] = "BEGIN",
     [END] = "COMMIT",
-    [PLACE] = "SELECT low, high FROM places WHERE n = ?1",
+    [PLACE] = "SELECT low, high, key FROM places WHERE n = ?1",
     [UP] = "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid",
     [DOWN] = "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC",
 };
@@ -62,8 +64,8 @@ static int find_place(struct car_match *match, int64_t n, struct car_indexed *ou
     (void)sqlite3_bind_int64(statement, 1, n);
     int status = sqlite3_step(statement);
     if (status == SQLITE_ROW) {
-        *out = (struct car_indexed){.low = (uint64_t)sqlite3_column_int64(statement, 0),
-                                    .high = (uint64_t)sqlite3_column_int64(statement, 1)};
+        car_search_read_place(statement, out);
+        memcpy(match->key, out->key, sizeof match->key);
     }
     (void)sqlite3_reset(statement);
     return status == SQLITE_ROW || status == SQLITE_DONE ? 0 : failed(match);
@@ -92,8 +94,7 @@ void car_match_end(struct car_match *match) {
 /* Words hold letters and digits, types nothing that would end the quotes. */
 static void put_term(struct car_match *match, uint64_t seq, char kind, struct car_span what, bool prefix) {
     car_buf_char(&match->asked, '"');
-    car_search_head(&match->asked, match->n, seq, kind);
-    car_buf_span(&match->asked, what);
+    car_search_term(&match->asked, match->n, match->key, seq, kind, what);
     car_buf_char(&match->asked, '"');
     if (prefix) {
         car_buf_char(&match->asked, '*');

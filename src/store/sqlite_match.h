@@ -12,6 +12,7 @@ struct car_match {
     sqlite3_stmt *statements[5];
     struct car_buf asked; /* of the block that is being looked at */
     int64_t n;
+    uint64_t key[2]; /* of the tenant, where anything of it is indexed */
     bool descending;
 };
 

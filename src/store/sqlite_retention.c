@@ -60,29 +60,11 @@ static const char *const SQL[STATEMENTS] = {
     [NO_TENANT] = "DELETE FROM tenants WHERE n = ?1 AND removed <> 0",
 };
 
-/* Whether what is deleted is overwritten. A pragma takes effect when it is prepared. */
-static bool overwrites(struct car_sqlite_db *db) {
-    sqlite3_stmt *statement = NULL;
-    bool on = sqlite3_prepare_v2(db->handle, "PRAGMA secure_delete", -1, &statement, NULL) == SQLITE_OK &&
-              sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_int(statement, 0) == 1;
-    (void)sqlite3_finalize(statement);
-    return on;
-}
-
-/* For removed tenants; where a tenant only forgets, its pages are used again soon. */
-static void overwrite(struct car_retention *retention, bool on) {
-    if (!retention->overwrites) {
-        (void)sqlite3_exec(retention->db->handle, on ? "PRAGMA secure_delete = 1" : "PRAGMA secure_delete = 0", NULL,
-                           NULL, NULL);
-    }
-}
-
 int car_retention_open(struct car_retention *retention, struct car_sqlite_db *db) {
     int err = 0;
     *retention = (struct car_retention){.db = db};
     retention->tail = &retention->head;
     retention->chunk = 1;
-    retention->overwrites = overwrites(db);
     for (int i = 0; i < STATEMENTS && !err; i++) {
         err = car_sqlite_prepare(db, &retention->statements[i], SQL[i]);
     }
@@ -290,15 +272,6 @@ static int delete_some(struct car_retention *retention, bool removed, uint64_t *
     return err;
 }
 
-static bool any_removed(const struct car_retention *retention) {
-    for (unsigned i = 0; i < retention->touched_count; i++) {
-        if (atomic_load(&retention->touched[i]->removed)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int step(struct car_retention *retention, uint64_t inserted) {
     uint64_t deadline = car_clock_mono_us() + STEP_US + inserted * US_FOR_ONE;
     uint64_t left = ROWS_MAX + inserted * ROWS_FOR_ONE;
@@ -307,11 +280,7 @@ static int step(struct car_retention *retention, uint64_t inserted) {
         err = forget(retention, retention->touched[i]);
     }
     err = err ? err : delete_some(retention, false, &left, deadline);
-    if (!err && any_removed(retention)) {
-        overwrite(retention, true);
-        err = delete_some(retention, true, &left, deadline);
-        overwrite(retention, false);
-    }
+    err = err ? err : delete_some(retention, true, &left, deadline);
     return err ? err : run(retention, RELEASE);
 }
 
@@ -351,6 +320,7 @@ void car_retention_settle(struct car_retention *retention, bool committed) {
     for (unsigned i = 0; i < retention->touched_count; i++) {
         struct car_retiring *r = retention->touched[i];
         r->first = r->new_first;
+        retention->erased = retention->erased || r->new_erased != r->erased;
         r->erased = r->new_erased;
         if (r->new_forgotten > r->forgotten) {
             r->forgotten = r->new_forgotten;

@@ -31,7 +31,7 @@ struct car_retiring {
     /* written by the upkeep's thread, never backwards */
     atomic_uint_fast64_t forget;  /* nobody is to find the events up to this seq */
     atomic_uint_fast64_t free_to; /* and the rows up to this one may go */
-    atomic_bool removed;          /* no byte of it is to be left in the pages that it had */
+    atomic_bool removed;          /* it goes after what the others forget */
     atomic_bool erase;            /* once these rows are gone, all else that there is of the tenant goes, too */
 
     atomic_bool listed; /* the log's thread has it, or will; whoever turns it on sees to that */
@@ -63,7 +63,7 @@ struct car_retention {
     unsigned tally_count;
     unsigned chunk;            /* how many rows one statement deletes */
     uint64_t resting_until_us; /* after a failure */
-    bool overwrites;           /* this SQLite overwrites whatever is deleted */
+    bool erased;               /* nothing is left of another tenant; the caller turns it off */
 };
 
 /* 0, or CAR_ESYS: db->why says what is wrong. */

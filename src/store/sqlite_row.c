@@ -6,6 +6,7 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/event_id.h"
+#include "carillon/proto/traceparent.h"
 
 #define NOT_SUMMED (-1) /* it is older than sums are */
 
@@ -22,7 +23,9 @@ int64_t car_sqlite_sum(struct car_span tenant, const struct car_event_row *row) 
     uLong sum = add(add(0, tenant.ptr, tenant.len), "", 1); /* the NUL keeps texts apart */
     sum = add(add(sum, &row->seq, sizeof row->seq), row->id.bytes, sizeof row->id.bytes);
     sum = add(add(sum, &row->wall_ms, sizeof row->wall_ms), row->type.ptr, row->type.len);
-    return (int64_t)add(add(sum, "", 1), row->content.ptr, row->content.len);
+    sum = add(add(sum, "", 1), row->content.ptr, row->content.len);
+    /* The sum of a row without is what it was before there were any. */
+    return (int64_t)(row->traceparent.len ? add(add(sum, "", 1), row->traceparent.ptr, row->traceparent.len) : sum);
 }
 
 int64_t car_sqlite_name_sum(struct car_span tenant) {
@@ -38,11 +41,12 @@ int car_sqlite_row(sqlite3_stmt *statement, struct car_span tenant, struct car_e
     *row = (struct car_event_row){.seq = (uint64_t)sqlite3_column_int64(statement, 0),
                                   .wall_ms = sqlite3_column_int64(statement, 2),
                                   .type = car_sqlite_column(statement, 3),
-                                  .content = car_sqlite_column(statement, 4)};
+                                  .content = car_sqlite_column(statement, 4),
+                                  .traceparent = car_sqlite_column(statement, 5)};
     if (row->seq == 0 || row->seq > CAR_EVENT_SEQ_MAX || id.len != sizeof row->id.bytes ||
-        !car_event_type_ok(row->type)) {
+        !car_event_type_ok(row->type) || (row->traceparent.len && !car_traceparent_ok(row->traceparent))) {
         return CAR_EINVAL;
     }
     memcpy(row->id.bytes, id.ptr, id.len);
-    return car_sqlite_sum_ok(sqlite3_column_int64(statement, 5), car_sqlite_sum(tenant, row)) ? 0 : CAR_EINVAL;
+    return car_sqlite_sum_ok(sqlite3_column_int64(statement, 6), car_sqlite_sum(tenant, row)) ? 0 : CAR_EINVAL;
 }

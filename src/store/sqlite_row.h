@@ -10,7 +10,7 @@
 struct car_event_row;
 
 /* What car_sqlite_row reads, in this order. */
-#define CAR_SQLITE_ROW "seq, id, wall_ms, type, content, sum"
+#define CAR_SQLITE_ROW "seq, id, wall_ms, type, content, traceparent, sum"
 
 /* A column's bytes, valid until the statement goes on. */
 struct car_span car_sqlite_column(sqlite3_stmt *statement, int at);

@@ -1,5 +1,6 @@
 #include "sqlite_schema.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -7,7 +8,7 @@
 #include "carillon/base/crypto.h"
 
 /* What leads from each version to the next. Never changed once it was released: what is missing is the next one's. */
-static const char *const STEPS[CAR_SQLITE_VERSION] = {
+static const char *const STEPS[CAR_SQLITE_VERSION_FIRST] = {
     /* 1. A tenant's row is there from its first event on; `newest` is kept in the same transaction as the events. A row
      * of `events` is what the event's JSON is made of (car_event_row). */
     "CREATE TABLE log (epoch TEXT NOT NULL, created_ms INTEGER NOT NULL) STRICT;"
@@ -59,6 +60,11 @@ static const char *const STEPS[CAR_SQLITE_VERSION] = {
     "CREATE INDEX keys_tenant ON keys (tenant);",
 };
 
+/* 4. A traceparent (proto/traceparent.h), NULL where there is none; a `sum` covers it. In every database, and perhaps
+ * already: whoever serves one of version 3 may say so again. */
+static const char ADD_TRACEPARENT[] = "ALTER TABLE events ADD COLUMN traceparent TEXT";
+static const char FIND_TRACEPARENT[] = "SELECT 1 FROM pragma_table_info('events') WHERE name = 'traceparent'";
+
 static int run(sqlite3 *handle, const char *sql) {
     return sqlite3_exec(handle, sql, NULL, NULL, NULL);
 }
@@ -73,18 +79,35 @@ static int name(sqlite3 *handle) {
     return run(handle, line);
 }
 
-int car_sqlite_schema_update(sqlite3 *handle, unsigned from) {
+static int find_traceparent(sqlite3 *handle, bool *found) {
+    sqlite3_stmt *statement = NULL;
+    int status = sqlite3_prepare_v2(handle, FIND_TRACEPARENT, -1, &statement, NULL);
+    *found = status == SQLITE_OK && (status = sqlite3_step(statement)) == SQLITE_ROW;
+    (void)sqlite3_finalize(statement);
+    return status == SQLITE_ROW || status == SQLITE_DONE ? SQLITE_OK : status;
+}
+
+static int update(sqlite3 *handle, unsigned from) {
     char version[60];
     int status = run(handle, "BEGIN IMMEDIATE");
-    for (unsigned v = from; v < CAR_SQLITE_VERSION && status == SQLITE_OK; v++) {
+    for (unsigned v = from; v < CAR_SQLITE_VERSION_FIRST && status == SQLITE_OK; v++) {
         status = run(handle, STEPS[v]);
         if (v == 0 && status == SQLITE_OK) {
             status = name(handle);
         }
     }
     if (status == SQLITE_OK) {
-        snprintf(version, sizeof version, "PRAGMA user_version = %d; COMMIT", CAR_SQLITE_VERSION);
+        status = run(handle, ADD_TRACEPARENT);
+    }
+    if (status == SQLITE_OK) {
+        snprintf(version, sizeof version, "PRAGMA user_version = %d; COMMIT", CAR_SQLITE_VERSION_FIRST);
         status = run(handle, version);
     }
     return status;
+}
+
+int car_sqlite_schema_update(sqlite3 *handle, unsigned from) {
+    bool found = false;
+    int status = find_traceparent(handle, &found);
+    return status != SQLITE_OK || found ? status : update(handle, from);
 }

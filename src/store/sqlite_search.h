@@ -22,14 +22,20 @@ struct car_uuid;
  * An event's row is n << 41 | seq, n being its tenant's number. A term is "n.block_word", or "n.block=type": so it
  * belongs to one tenant, and to CAR_SEARCH_BLOCK seqs, and however common a word or short a prefix is, a look at one
  * block costs no more than those can. What a look finds may be too much (types differ in case), never too little.
+ *
+ * Word and type are enciphered, under a key that the tenant's place has: FTS5 keeps what was deleted until it happens
+ * to merge the segments that have it, and has no way to be told. When the tenant goes, its key goes, and what is left
+ * of its words is nothing to anybody. Words that begin alike do so enciphered, so that beginnings can be looked for.
  */
 #define CAR_SEARCH_SEQ_BITS 41
 #define CAR_SEARCH_N_MAX    (INT64_C(1) << 21)
 #define CAR_SEARCH_BLOCK    (UINT64_C(1) << 16)
 
-/* Which of a tenant's events are in it: those from low to high; none where high is less. */
+/* A tenant's place: which of its events are in it, those from low to high, none where high is less; and under which
+ * key. */
 struct car_indexed {
     uint64_t low, high;
+    uint64_t key[2];
 };
 
 /* What the threads share. */
@@ -47,8 +53,12 @@ static inline int64_t car_search_row(int64_t n, uint64_t seq) {
     return (int64_t)((uint64_t)n << CAR_SEARCH_SEQ_BITS | seq);
 }
 
-/* What a term begins with: "n.block" and the kind, '_' or '='. */
-void car_search_head(struct car_buf *out, int64_t n, uint64_t seq, char kind);
+/* What a row of `low, high, key` says of a place. */
+void car_search_read_place(sqlite3_stmt *statement, struct car_indexed *out);
+
+/* Appends the term of a word (kind '_'), or the beginning of one, or of a type (kind '='). */
+void car_search_term(struct car_buf *out, int64_t n, const uint64_t key[2], uint64_t seq, char kind,
+                     struct car_span word);
 
 /* Writing, on the upkeep's thread. Each returns 0, or CAR_ESYS after which nothing more is to be written; `db.why` says
  * what is wrong. */
@@ -57,6 +67,7 @@ struct car_search {
     struct car_sqlite_db db;
     sqlite3_stmt *statements[8];
     struct car_buf words, terms;
+    bool emptying; /* the WAL may have the key of a tenant that is gone */
 };
 
 /* Opens the file; makes it anew where it is not of the log of that epoch, or does not go with `source`, which is a
@@ -73,16 +84,21 @@ int car_search_commit(struct car_search *search);
  * there is room. */
 bool car_search_undo(struct car_search *search);
 
+/* Once a second: where a tenant has gone, nothing of its key is to be left in the WAL. Where readers are in the way,
+ * and where it fails, later. */
+void car_search_empty_wal(struct car_search *search);
+
+/* The tenant's place, or one with a new key that nobody knows until it is moved. */
 int car_search_place(struct car_search *search, int64_t n, struct car_indexed *out);
 
 /* Within begin and commit. `event` is at one end of what is indexed; move says so then. */
-int car_search_add(struct car_search *search, int64_t n, const struct car_event *event);
-int car_search_remove(struct car_search *search, int64_t n, const struct car_event *event);
+int car_search_add(struct car_search *search, int64_t n, const uint64_t key[2], const struct car_event *event);
+int car_search_remove(struct car_search *search, int64_t n, const uint64_t key[2], const struct car_event *event);
 
 /* `id` is that of the event at `high`; NULL where that has not changed. */
 int car_search_move(struct car_search *search, int64_t n, const struct car_indexed *indexed, const struct car_uuid *id);
 
-/* Nothing of the tenant is in it any more: its number may be another's. Within begin and commit. */
+/* Nothing of the tenant is in it any more: its key goes, and its number may be another's. Within begin and commit. */
 int car_search_forget(struct car_search *search, int64_t n);
 
 #endif

@@ -178,6 +178,9 @@ static int64_t border_ms(const struct car_tended *t) {
 }
 
 void car_tending_sweep(struct car_tending *tending) {
+    if (tending->searching) {
+        car_search_empty_wal(&tending->search);
+    }
     for (size_t i = 0; i < SWEEP && i < tending->room; i++) {
         struct car_tended *t = tending->tended[tending->swept_to++ % tending->room];
         if (t && t->oldest_ms && t->oldest_ms < border_ms(t)) {
@@ -332,7 +335,7 @@ static int index_range(struct car_tending *tending, struct car_tended *t, uint64
         struct car_event *event = read ? car_event_restore(t->tenant, &row) : NULL;
         read = event != NULL;
         if (read) {
-            err = (add ? car_search_add : car_search_remove)(&tending->search, t->n, event);
+            err = (add ? car_search_add : car_search_remove)(&tending->search, t->n, t->indexed.key, event);
             *seq = row.seq;
             *id = row.id;
             car_event_unref(&event);
@@ -381,7 +384,8 @@ static int add_new(struct car_tending *tending, struct car_tended *t, uint64_t f
     if (err || seq < first) {
         return err;
     }
-    t->indexed = (struct car_indexed){.low = is_empty(&t->indexed) ? first : t->indexed.low, .high = seq};
+    t->indexed.low = is_empty(&t->indexed) ? first : t->indexed.low;
+    t->indexed.high = seq;
     return car_search_move(&tending->search, t->n, &t->indexed, &id);
 }
 

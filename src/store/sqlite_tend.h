@@ -19,11 +19,13 @@ struct car_tended;
  * (sqlite_retention.h). All on the upkeep's thread.
  *
  * A tenant that was removed has all of its events forgotten, and nothing of the others' is touched: its words are taken
- * out of the index, its rows are deleted and what they were is overwritten, and when nothing is left its own row goes,
- * and so its number may be given anew after the next start. What is left for a while: in the index's file, words
- * (under that number, with marks that they are gone) until FTS5 merges the segments that have them; in the WAL, pages
- * as they were, until it begins anew; in pages that were free before, what --retention had deleted, where this SQLite
- * does not overwrite that by itself (SQLITE_SECURE_DELETE).
+ * out of the index, its rows are deleted, and when nothing is left its own row goes, and so its number may be given
+ * anew after the next start. No byte of its events then stays in a file for longer than it takes until nobody reads it:
+ *   - in the database what is deleted is overwritten (PRAGMA secure_delete), and so is what SQLite leaves in the gaps
+ * of pages (sqlite_gaps.h);
+ *   - the WAL is emptied once the tenant's row is gone, and at each start, for a former process may not have come to
+ * that (sqlite_checkpoint.h);
+ *   - the index has words under a key that goes with the tenant (sqlite_search.h), and a WAL that is emptied likewise.
  *
  * A tenant gets in line where it is said to have changed, and stands there for as long as there is something to do.
  */
@@ -62,7 +64,8 @@ void car_tending_put_all(struct car_tending *tending);
 /* Does something for some of those in line, for some milliseconds. Whether more is to be done. */
 bool car_tending_step(struct car_tending *tending);
 
-/* Puts those in line whose oldest events have become too old. Called once a second. */
+/* Puts those in line whose oldest events have become too old, and empties the index's WAL where that is wanted. Called
+ * once a second. */
 void car_tending_sweep(struct car_tending *tending);
 
 #endif

@@ -34,6 +34,9 @@ struct car_upkeep {
     struct car_checkpoints checkpoints;
     atomic_bool checkpoint_told; /* the note below is on its way */
     struct car_note checkpoint_note;
+    atomic_bool empty_wanted; /* the WAL may have something of a removed tenant; the log's thread turns it off */
+    atomic_bool empty_told;   /* the note below is on its way */
+    struct car_note empty_note;
     struct car_search_file search;
     struct news news[2];
 
@@ -42,6 +45,8 @@ struct car_upkeep {
     struct car_retention retention;
     struct news *filling, *spare; /* spare: NULL while the other one is handed over */
     uint64_t inserted;            /* in the transaction that is open */
+    bool emptying;                /* the WAL, before the next transaction */
+    bool empty_failed;
 
     /* the upkeep's thread */
     struct car_worker *worker;
@@ -51,8 +56,12 @@ struct car_upkeep {
     struct news *news_held; /* to be handed back */
     struct car_task turn;
     struct car_timer tend_timer, sweep_timer;
-    struct car_note begin, stop;
-    bool stopping;
+    struct car_note begin, stop, rest;
+    bool stopping, resting;
+
+    /* any thread */
+    atomic_bool rest_told; /* that note is on its way */
+    atomic_bool shall_rest, rests;
 };
 
 /* Checkpoints. */
@@ -61,7 +70,7 @@ static void on_checkpoint(struct car_note *note, void *owner) {
     struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, checkpoint_note));
     (void)owner;
     atomic_store(&upkeep->checkpoint_told, false);
-    if (car_checkpoint_run(&upkeep->checkpoints, &upkeep->db) != 0) {
+    if (!upkeep->resting && car_checkpoint_run(&upkeep->checkpoints, &upkeep->db) != 0) {
         car_log_error("store: %s", upkeep->db.why);
     }
 }
@@ -72,6 +81,42 @@ static void ask_for_checkpoint(struct car_upkeep *upkeep) {
         !atomic_exchange(&upkeep->checkpoint_told, true)) {
         car_worker_post(car_worker_self(), upkeep->worker, &upkeep->checkpoint_note);
     }
+}
+
+/* Emptying the WAL. What a former process had in it is nobody's to know: so it begins with that. */
+
+/* On the upkeep's thread, once a second. */
+static void bring_over(struct car_upkeep *upkeep) {
+    if (atomic_load(&upkeep->empty_wanted) && !atomic_exchange(&upkeep->empty_told, true)) {
+        if (car_checkpoint_run(&upkeep->checkpoints, &upkeep->db) != 0) {
+            car_log_error("store: %s", upkeep->db.why);
+        }
+        car_worker_post(upkeep->worker, car_group_worker(upkeep->log), &upkeep->empty_note);
+    }
+}
+
+/* On the log's thread, once between two transactions. Not at rest: then another process may write. */
+static void empty(struct car_upkeep *upkeep) {
+    struct car_sqlite_db *db = upkeep->committing;
+    if (!upkeep->emptying || !sqlite3_get_autocommit(db->handle) || atomic_load(&upkeep->shall_rest)) {
+        return;
+    }
+    upkeep->emptying = false;
+    if (car_checkpoint_empty(&upkeep->checkpoints, db)) {
+        atomic_store(&upkeep->empty_wanted, false);
+        upkeep->empty_failed = false;
+    } else if (db->why[0] && !upkeep->empty_failed) {
+        car_log_error("store: %s", db->why);
+        upkeep->empty_failed = true;
+    }
+}
+
+static void on_empty(struct car_note *note, void *owner) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, empty_note));
+    (void)owner;
+    atomic_store(&upkeep->empty_told, false);
+    upkeep->emptying = true;
+    empty(upkeep);
 }
 
 /* News, on the log's thread. */
@@ -125,6 +170,11 @@ void car_upkeep_committing(struct car_upkeep *upkeep) {
 void car_upkeep_committed(struct car_upkeep *upkeep) {
     upkeep->inserted = 0;
     car_retention_settle(&upkeep->retention, true);
+    if (upkeep->retention.erased) {
+        upkeep->retention.erased = false;
+        atomic_store(&upkeep->empty_wanted, true);
+    }
+    empty(upkeep);
     ask_for_checkpoint(upkeep);
     send_news(upkeep);
 }
@@ -141,7 +191,8 @@ static void on_news(struct car_note *note, void *owner) {
     struct car_upkeep *upkeep = news->upkeep;
     struct car_worker *worker = owner;
     upkeep->news_held = news;
-    if (!upkeep->stopping && !car_timer_is_set(&upkeep->tend_timer) && !car_task_is_queued(&upkeep->turn)) {
+    if (!upkeep->stopping && !upkeep->resting && !car_timer_is_set(&upkeep->tend_timer) &&
+        !car_task_is_queued(&upkeep->turn)) {
         car_timer_set(worker->wheel, &upkeep->tend_timer, TEND_MS);
     }
 }
@@ -164,7 +215,7 @@ static void take_news(struct car_upkeep *upkeep) {
 
 static void on_turn(struct car_task *task) {
     struct car_upkeep *upkeep = (struct car_upkeep *)((char *)task - offsetof(struct car_upkeep, turn));
-    if (upkeep->stopping) {
+    if (upkeep->stopping || upkeep->resting) {
         return;
     }
     take_news(upkeep);
@@ -182,9 +233,22 @@ static void on_tend_timer(struct car_timer *timer) {
 
 static void on_sweep_timer(struct car_timer *timer) {
     struct car_upkeep *upkeep = (struct car_upkeep *)((char *)timer - offsetof(struct car_upkeep, sweep_timer));
+    bring_over(upkeep);
     car_tending_sweep(&upkeep->tending);
     car_task_defer(&upkeep->worker->tasks, &upkeep->turn);
     car_timer_set(upkeep->worker->wheel, timer, SWEEP_MS);
+}
+
+static void look_at_all(struct car_upkeep *upkeep) {
+    car_tending_put_all(&upkeep->tending);
+    car_task_defer(&upkeep->worker->tasks, &upkeep->turn);
+    car_timer_set(upkeep->worker->wheel, &upkeep->sweep_timer, SWEEP_MS);
+}
+
+static void pause_all(struct car_upkeep *upkeep) {
+    car_timer_clear(upkeep->worker->wheel, &upkeep->tend_timer);
+    car_timer_clear(upkeep->worker->wheel, &upkeep->sweep_timer);
+    car_task_cancel(&upkeep->worker->tasks, &upkeep->turn);
 }
 
 static void on_begin(struct car_note *note, void *owner) {
@@ -193,9 +257,37 @@ static void on_begin(struct car_note *note, void *owner) {
     /* Whoever publishes or reads goes first; where no processor is idle the index lags. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
     upkeep->tending.reader = worker->reader;
-    car_tending_put_all(&upkeep->tending);
-    car_task_defer(&worker->tasks, &upkeep->turn);
-    car_timer_set(worker->wheel, &upkeep->sweep_timer, SWEEP_MS);
+    look_at_all(upkeep);
+}
+
+/* Rest. Told anew where it is asked for something else meanwhile. */
+
+static void on_rest(struct car_note *note, void *owner) {
+    struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, rest));
+    (void)owner;
+    atomic_exchange(&upkeep->rest_told, false);
+    bool rest = atomic_load(&upkeep->shall_rest);
+    if (upkeep->stopping || rest == upkeep->resting) {
+        return;
+    }
+    upkeep->resting = rest;
+    if (rest) {
+        pause_all(upkeep);
+    } else {
+        look_at_all(upkeep);
+    }
+    atomic_store(&upkeep->rests, rest);
+}
+
+void car_upkeep_rest(struct car_upkeep *upkeep, bool on) {
+    atomic_store(&upkeep->shall_rest, on);
+    if (!atomic_exchange(&upkeep->rest_told, true)) {
+        car_worker_post(car_worker_self(), upkeep->worker, &upkeep->rest);
+    }
+}
+
+bool car_upkeep_rests(const struct car_upkeep *upkeep) {
+    return atomic_load(&upkeep->rests);
 }
 
 /* Life. */
@@ -212,11 +304,8 @@ void car_upkeep_begin(struct car_upkeep *upkeep, struct car_log *log) {
 
 static void on_stop(struct car_note *note, void *owner) {
     struct car_upkeep *upkeep = (struct car_upkeep *)((char *)note - offsetof(struct car_upkeep, stop));
-    struct car_worker *worker = owner;
     upkeep->stopping = true;
-    car_timer_clear(worker->wheel, &upkeep->tend_timer);
-    car_timer_clear(worker->wheel, &upkeep->sweep_timer);
-    car_task_cancel(&worker->tasks, &upkeep->turn);
+    pause_all(upkeep);
     car_worker_stop(owner);
 }
 
@@ -249,8 +338,11 @@ static int start(struct car_upkeep *upkeep, struct car_reclaim *reclaim) {
 static void fill_in(struct car_upkeep *upkeep, struct car_feed *feed, const struct car_sqlite_config *config) {
     car_checkpoints_init(&upkeep->checkpoints);
     upkeep->checkpoint_note.run = on_checkpoint;
+    upkeep->empty_wanted = true;
+    upkeep->empty_note.run = on_empty;
     upkeep->begin.run = on_begin;
     upkeep->stop.run = on_stop;
+    upkeep->rest.run = on_rest;
     upkeep->turn.run = on_turn;
     upkeep->tend_timer.fire = on_tend_timer;
     upkeep->sweep_timer.fire = on_sweep_timer;

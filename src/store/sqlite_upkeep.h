@@ -1,6 +1,7 @@
 #ifndef CARILLON_STORE_SQLITE_UPKEEP_H
 #define CARILLON_STORE_SQLITE_UPKEEP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,12 @@ void car_upkeep_committing(struct car_upkeep *upkeep);
 
 void car_upkeep_committed(struct car_upkeep *upkeep);
 void car_upkeep_rolled_back(struct car_upkeep *upkeep);
+
+/* Another process is to have the database, or had it: nothing is written until it wakes. On the log's thread. */
+void car_upkeep_rest(struct car_upkeep *upkeep, bool on);
+
+/* Whether it rests by now. Any thread. */
+bool car_upkeep_rests(const struct car_upkeep *upkeep);
 
 /* The log's thread has ended, and the connection that commits is still open. Nulls the pointer. */
 void car_upkeep_close(struct car_upkeep **upkeep);

@@ -11,8 +11,9 @@ struct car_reader;
 struct car_reclaim;
 
 struct car_sqlite_config {
-    const char *path;                 /* of the database, made where there is none */
-    bool relaxed;                     /* answer before the commit, which comes within 100 ms */
+    const char *path; /* of the database, made where there is none */
+    int lock;     /* an inherited descriptor that has the lock, if it is of this file; taken over. 0: there is none */
+    bool relaxed; /* answer before the commit, which comes within 100 ms */
     uint64_t retain_ms, retain_count; /* how long, and how many of a tenant, events are kept where its own
                                          terms do not say so; 0: for ever, all */
 };
