@@ -7,10 +7,15 @@
 
 #include "carillon/base/blob.h"
 #include "carillon/net/net.h"
+#include "carillon/net/net_metrics.h"
 #include "carillon/runtime/worker.h"
 
-#define PIECES       64                /* blobs in one write */
-#define READS        4                 /* buffers full of input in one turn, before others have theirs */
+#include "conn_turn.h"
+#include "hoard.h"
+#include "input.h"
+#include "stream.h"
+#include "tls.h"
+
 #define LINGER_MS    2000              /* for the peer's end, after ours is closed */
 #define MEANWHILE_MS CAR_TIMER_TICK_MS /* a wake-up this much too early is not worth moving the timer for */
 
@@ -18,80 +23,11 @@ uint64_t car_conn_now(const struct car_conn *conn) {
     return uv_now(&conn->worker->loop);
 }
 
-static void touch(struct car_conn *conn) {
-    car_task_defer(&conn->worker->tasks, &conn->turn);
-}
-
-/* Input. */
-
-static void hold(struct car_conn *conn, const char *bytes, size_t len) {
-    conn->reading = false;
-    struct car_buf *held = calloc(1, sizeof *held);
-    if (held) {
-        car_buf_put(held, bytes, len);
-    }
-    if (!held || held->failed) {
-        free(held);
-        car_conn_close(conn);
-        return;
-    }
-    conn->held = held;
-}
-
-static void give(struct car_conn *conn, char *bytes, size_t len) {
-    size_t taken = conn->ops->input(conn, bytes, len);
-    if (taken < len && !conn->closing && !conn->finishing) {
-        hold(conn, bytes + taken, len - taken);
-    }
-}
-
-static void give_held(struct car_conn *conn) {
-    struct car_buf *held = conn->held;
-    conn->held = NULL;
-    conn->resume = false;
-    give(conn, held->data, held->len);
-    car_buf_free(held);
-    free(held);
-}
-
-static void no_more_input(struct car_conn *conn, bool failed) {
-    conn->reading = conn->readable = false;
-    conn->saw_eof = true;
-    if (failed || conn->shut) {
-        car_conn_close(conn);
-    } else if (!conn->finishing) {
-        conn->ops->eof(conn);
-    }
-}
-
-/* Reads what there is. A read that does not fill the buffer has emptied the socket, and what comes later is reported
- * anew; where something else may stand behind it, `ending` says so. */
-static void read_in(struct car_conn *conn) {
-    char *buf = conn->worker->read_buf;
-    for (unsigned i = 0; i < READS && conn->reading && conn->readable; i++) {
-        ssize_t n = recv(conn->watch.fd, buf, CAR_READ_SIZE, 0);
-        if (n > 0) {
-            conn->readable = n == CAR_READ_SIZE || conn->ending;
-            if (!conn->finishing) {
-                give(conn, buf, (size_t)n);
-            }
-        } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-            no_more_input(conn, n < 0);
-        } else if (errno == EAGAIN) {
-            conn->readable = false;
-        }
-    }
-    if (conn->reading && conn->readable) {
-        car_task_yield(&conn->worker->tasks, &conn->turn);
-    }
-}
-
-static void start_reading(struct car_conn *conn) {
-    if (!conn->reading && !conn->saw_eof && !conn->closing) {
-        conn->reading = true;
-        if (conn->readable) {
-            touch(conn);
-        }
+void car_conn_belong(struct car_conn *conn, const void *owner) {
+    const struct car_net_owners *owners = car_net_local(conn->worker)->net->owners;
+    if (conn->owner != owner) {
+        conn->owner = owner;
+        conn->flow = owner && owners ? owners->flow(conn->worker, owner) : &conn->worker->tasks.common;
     }
 }
 
@@ -102,49 +38,45 @@ void car_conn_ready(struct car_watch *watch, unsigned what) {
     }
     if (conn->blocked && (what & (CAR_WATCH_WRITE | CAR_WATCH_END))) {
         conn->blocked = false;
-        touch(conn);
+        car_conn_touch(conn);
     }
     conn->ending = conn->ending || (what & CAR_WATCH_END);
     if (what & (CAR_WATCH_READ | CAR_WATCH_END)) {
         conn->readable = true;
-        read_in(conn);
+        if (car_flow_is_spent(conn->flow)) {
+            car_conn_touch(conn); /* it is read when its tenant has its turn */
+        } else {
+            car_input_read(conn);
+        }
     }
 }
 
 /* Output. */
 
-static bool may_write(struct car_conn *conn, const void *owner) {
-    if (conn->closing || conn->finishing) {
-        return false;
+const struct car_blob *car_conn_begun(const struct car_conn *conn, size_t *written) {
+    static const struct car_blob nothing;
+    const struct car_blob *first = car_out_first(&conn->out, written);
+    if (!first) {
+        return &nothing;
     }
-    if (!car_net_may_write(owner, conn->owner)) {
-        car_net_refuse_write(conn->worker);
+    return conn->owner && first->owner == conn->owner ? first : NULL;
+}
+
+/* Records that have been made stay whole, and so does what they say; they go with the connection, and soon. */
+void car_conn_cut(struct car_conn *conn, size_t rest) {
+    conn->cut = true;
+    car_tls_hold(conn, NULL);
+    if (!conn->closing && !car_out_cut(car_net_local(conn->worker), &conn->out, rest)) {
         car_conn_close(conn);
-        return false;
     }
-    return true;
 }
 
-static bool accepted(struct car_conn *conn, bool added) {
-    if (!added) {
-        car_conn_close(conn);
-        return false;
-    }
-    touch(conn);
-    return true;
-}
-
-bool car_conn_write(struct car_conn *conn, struct car_blob *blob) {
-    return may_write(conn, blob->owner) && accepted(conn, car_out_add(car_net_local(conn->worker), &conn->out, blob));
-}
-
-bool car_conn_write_copy(struct car_conn *conn, const void *owner, struct car_span bytes) {
-    return may_write(conn, owner) &&
-           accepted(conn, car_out_copy(car_net_local(conn->worker), &conn->out, bytes.ptr, bytes.len));
+size_t car_conn_held(const struct car_conn *conn) {
+    return car_out_held(&conn->out) + (conn->tls ? car_tls_held(conn->tls) : 0);
 }
 
 size_t car_conn_pending(const struct car_conn *conn) {
-    return car_out_bytes(&conn->out);
+    return car_out_bytes(&conn->out) + (conn->tls ? car_tls_waiting(conn->tls) : 0);
 }
 
 bool car_conn_is_full(struct car_conn *conn) {
@@ -155,7 +87,7 @@ bool car_conn_is_full(struct car_conn *conn) {
 }
 
 bool car_conn_await_drained(struct car_conn *conn) {
-    conn->full = conn->full || !car_out_is_empty(&conn->out);
+    conn->full = conn->full || car_stream_waits(conn);
     return conn->full;
 }
 
@@ -167,12 +99,15 @@ bool car_conn_is_stuck(struct car_conn *conn) {
 
 /* Everything is written: our end closes, the peer gets a moment to close its own. */
 static void shut(struct car_conn *conn) {
+    if (conn->tls) {
+        car_tls_shut(conn);
+    }
     if (conn->saw_eof || shutdown(conn->watch.fd, SHUT_WR) != 0) {
         car_conn_close(conn);
         return;
     }
     conn->shut = true;
-    start_reading(conn);
+    car_input_start(conn);
     car_conn_wake_in(conn, LINGER_MS);
 }
 
@@ -190,19 +125,8 @@ static void all_written(struct car_conn *conn) {
     if (conn->held) {
         car_conn_continue(conn);
     } else {
-        start_reading(conn);
+        car_input_start(conn);
     }
-}
-
-static ssize_t send_pieces(const struct car_conn *conn) {
-    struct iovec pieces[PIECES];
-    struct msghdr message = {.msg_iov = pieces};
-    int n = car_out_pieces(&conn->out, pieces, PIECES);
-    if (n == 1) {
-        return send(conn->watch.fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
-    }
-    message.msg_iovlen = (size_t)n;
-    return sendmsg(conn->watch.fd, &message, MSG_NOSIGNAL);
 }
 
 /* Has the socket tell when it takes more, which it does from then on. */
@@ -213,30 +137,37 @@ static bool watch_room(struct car_conn *conn) {
     return conn->watches_room;
 }
 
-/* Hands as much as possible to the socket. false where it fails. */
-static bool write_out(struct car_conn *conn) {
-    while (!car_out_is_empty(&conn->out) && !conn->blocked) {
-        ssize_t written = send_pieces(conn);
+/* Hands to the socket what it takes, up to a piece; the rest when the owner has its next turn. `waits`: whether there
+ * is something, before and after. false where it fails. */
+static bool write_out(struct car_conn *conn, bool *waits) {
+    size_t total = 0;
+    while (*waits && !conn->blocked) {
+        if (total >= CAR_STREAM_PIECE) {
+            car_conn_touch(conn);
+            break;
+        }
+        ssize_t written = car_stream_send(conn);
         if (written >= 0) {
             conn->moved = true;
-            if (!car_out_advance(car_net_local(conn->worker), &conn->out, (size_t)written)) {
-                return false;
-            }
+            total += (size_t)written;
+            car_conn_charge(conn, (uint64_t)written);
         } else if (errno == EAGAIN) {
             conn->blocked = true;
             return watch_room(conn);
         } else if (errno != EINTR) {
             return false;
         }
+        *waits = car_stream_waits(conn);
     }
     return true;
 }
 
 static void flush(struct car_conn *conn) {
-    bool waited = !car_out_is_empty(&conn->out);
-    if (!write_out(conn)) {
+    bool waited = car_stream_waits(conn);
+    bool waits = waited;
+    if (!write_out(conn, &waits)) {
         car_conn_close(conn);
-    } else if (!conn->blocked && (waited || conn->finishing)) {
+    } else if (!waits && !conn->blocked && (waited || conn->finishing)) {
         all_written(conn);
     }
 }
@@ -250,26 +181,33 @@ static void on_turn(struct car_task *task) {
         return;
     }
     if (conn->held && conn->resume && !conn->finishing && car_conn_pending(conn) <= CAR_CONN_HIGH_WATER) {
-        give_held(conn);
+        car_input_offer(conn);
         if (!conn->held && !conn->finishing) {
-            start_reading(conn);
+            car_input_start(conn);
         }
     }
     if (!conn->closing) {
         flush(conn);
     }
+    if (!conn->closing && conn->blocked) {
+        car_out_hold(car_net_local(conn->worker), &conn->out, conn->owner);
+    }
+    car_tls_hold(conn, conn->cut || conn->closing ? NULL : conn->owner);
+    if (conn->blocked || conn->hoard) {
+        car_hoard_look_at(conn);
+    }
     if (!conn->closing && car_conn_pending(conn) > CAR_CONN_HIGH_WATER) {
         conn->reading = false;
     }
     if (conn->reading && conn->readable) {
-        read_in(conn);
+        car_input_read(conn);
     }
 }
 
 void car_conn_continue(struct car_conn *conn) {
     if (conn->held) {
         conn->resume = true;
-        touch(conn);
+        car_conn_touch(conn);
     }
 }
 
@@ -312,6 +250,25 @@ void car_conn_wake_in(struct car_conn *conn, uint64_t ms) {
 
 /* Life. */
 
+static void unlist(struct car_conn *conn) {
+    if (conn->pprev) {
+        *conn->pprev = conn->next;
+    }
+    if (conn->next) {
+        conn->next->pprev = conn->pprev;
+    }
+}
+
+void car_conn_list(struct car_conn *conn, struct car_conn **head) {
+    unlist(conn);
+    conn->next = *head;
+    conn->pprev = head;
+    if (conn->next) {
+        conn->next->pprev = &conn->next;
+    }
+    *head = conn;
+}
+
 struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct car_conn_ops *ops) {
     struct car_net_local *local = car_net_local(worker);
     struct car_conn *conn = calloc(1, sizeof *conn);
@@ -321,17 +278,14 @@ struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct c
     }
     conn->ops = ops;
     conn->worker = worker;
+    conn->flow = &worker->tasks.common;
     conn->watch.fd = fd;
     conn->wake_at = UINT64_MAX;
     conn->timer.fire = on_timer;
     conn->turn.run = on_turn;
     conn->reading = true;
-    conn->next = local->conns;
-    conn->pprev = &local->conns;
-    if (conn->next) {
-        conn->next->pprev = &conn->next;
-    }
-    local->conns = conn;
+    car_conn_list(conn, &local->conns);
+    car_cell_add(&local->metrics->open[CAR_SPEAKS_HTTP], 1);
     return conn;
 }
 
@@ -339,10 +293,23 @@ void car_conn_begin(struct car_conn *conn) {
     /* A client sends its request right behind the handshake: as a rule it is there by now, and need not be waited for.
      */
     conn->readable = true;
-    read_in(conn);
+    if (car_flow_is_spent(conn->flow)) {
+        car_conn_touch(conn);
+    } else {
+        car_input_read(conn);
+    }
     if (!conn->closing && car_watch_add(&conn->worker->watches, &conn->watch) != 0) {
         car_conn_close(conn);
     }
+}
+
+void car_conn_secure(struct car_conn *conn, const char *bytes, size_t len) {
+    if (!car_tls_begin(conn)) {
+        car_conn_close(conn);
+    } else if (len > 0 && car_tls_take(conn, bytes, len, conn->worker->read_buf) != 0) {
+        car_input_give_up(conn); /* nothing can be said before our side of the handshake */
+    }
+    car_conn_touch(conn);
 }
 
 void car_conn_begin_with(struct car_conn *conn, struct car_buf *input) {
@@ -363,18 +330,19 @@ void car_conn_begin_with(struct car_conn *conn, struct car_buf *input) {
 
 static void end(struct car_conn *conn) {
     struct car_worker *worker = conn->worker;
+    car_hoard_drop(car_net_local(worker), &conn->hoard);
     conn->ops->ended(conn);
     car_timer_clear(worker->wheel, &conn->timer);
     car_task_cancel(&worker->tasks, &conn->turn);
     car_out_clear(car_net_local(worker), &conn->out);
+    car_tls_hold(conn, NULL);
+    car_tls_free(&conn->tls);
     if (conn->held) {
         car_buf_free(conn->held);
         free(conn->held);
     }
-    *conn->pprev = conn->next;
-    if (conn->next) {
-        conn->next->pprev = conn->pprev;
-    }
+    unlist(conn);
+    car_cell_add(&car_net_local(worker)->metrics->open[CAR_SPEAKS_HTTP], UINT64_MAX);
     atomic_fetch_sub_explicit(&worker->turned_away, conn->turned_away, memory_order_relaxed);
     /* Release: who sees the count go down sees all that the connection did, and may then stop the worker. */
     atomic_fetch_sub_explicit(&worker->connections, 1, memory_order_release);
@@ -385,16 +353,19 @@ void car_conn_close(struct car_conn *conn) {
     if (!conn->closing) {
         conn->closing = true;
         conn->reading = false;
-        close(conn->watch.fd);
-        touch(conn);
+        car_watch_end(&conn->worker->watches, &conn->watch);
+        car_conn_touch(conn);
     }
 }
 
-int car_conn_release(struct car_conn *conn) {
+int car_conn_release(struct car_conn *conn, struct car_tls **tls) {
+    car_tls_hold(conn, NULL);
+    *tls = conn->tls;
+    conn->tls = NULL;
     car_watch_remove(&conn->worker->watches, &conn->watch);
     conn->closing = true;
     conn->reading = false;
-    touch(conn);
+    car_conn_touch(conn);
     return conn->watch.fd;
 }
 
@@ -402,6 +373,14 @@ void car_conn_finish(struct car_conn *conn) {
     if (!conn->finishing && !conn->closing) {
         conn->finishing = true;
         car_conn_wake_in(conn, stall_ms(conn));
-        touch(conn);
+        car_conn_touch(conn);
+    }
+}
+
+void car_conn_finish_soon(struct car_conn *conn) {
+    car_conn_finish(conn);
+    if (!conn->closing) {
+        conn->moved = false;
+        car_conn_wake_in(conn, LINGER_MS);
     }
 }

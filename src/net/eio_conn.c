@@ -4,6 +4,7 @@
 
 #include "carillon/base/blob.h"
 #include "carillon/base/err.h"
+#include "carillon/net/boundary.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/deflate.h"
@@ -11,6 +12,7 @@
 
 #include "eio_state.h"
 #include "eio_table.h"
+#include "hoard.h"
 
 /* How long a session that closes waits for a poll to tell its peer with. */
 #define LAST_POLL_MS 1000
@@ -36,6 +38,7 @@ static void on_turn(struct car_task *task) {
     struct car_eio *eio = (struct car_eio *)((char *)task - offsetof(struct car_eio, turn));
     if (!eio->over && eio->polling) {
         car_eio_polling_turn(eio);
+        car_eio_weigh(eio);
     }
     if (eio->over) {
         struct car_net *net = local_of(eio)->net;
@@ -62,6 +65,7 @@ void car_eio_end(struct car_eio *eio, enum car_eio_ending by, unsigned code, con
     }
     car_eio_ws_leave(&eio->ws, code, why);
     car_eio_ws_leave(&eio->probe, code, why);
+    car_eio_weigh(eio);
     car_eio_touch(eio);
 }
 
@@ -82,14 +86,70 @@ void car_eio_close(struct car_eio *eio, unsigned code, const char *reason) {
         return;
     }
     eio->closing = true;
+    eio->last_code = (uint16_t)code;
     eio->deadline = now_of(eio) + LAST_POLL_MS;
     car_timer_set(eio->worker->wheel, &eio->timer, LAST_POLL_MS);
 }
 
-void car_eio_go_away(struct car_eio *eio) {
+void car_eio_send_away(struct car_eio *eio, unsigned code, const char *why) {
     char reason[CAR_WS_REASON_MAX];
-    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
-    car_eio_close(eio, CAR_WS_GOING_AWAY, reason);
+    snprintf(reason, sizeof reason, "%s; retry in %u ms", why, car_net_retry_ms());
+    car_eio_close(eio, code, reason);
+}
+
+void car_eio_go_away(struct car_eio *eio) {
+    car_eio_send_away(eio, CAR_WS_GOING_AWAY, "server going away");
+}
+
+/* Memory. */
+
+static size_t kept_of(const struct car_eio *eio) {
+    size_t own = eio->server->ops->kept ? eio->server->ops->kept(eio) : 0;
+    return own + (eio->polling ? eio->polling->rest.cap : 0);
+}
+
+/* What is kept came, or was made, for the peer alone, and goes with its session. */
+static void shed_kept(void *holder) {
+    struct car_eio *eio = holder;
+    const struct car_net_owners *owners = local_of(eio)->net->owners;
+    if (eio->owner && !owners->fits(eio->worker, eio->owner, kept_of(eio))) {
+        car_eio_fail(eio, CAR_WS_TOO_BIG, "a packet that is more than all the memory that the tenant may use");
+    } else {
+        car_eio_shed(eio);
+    }
+}
+
+void car_eio_weigh(struct car_eio *eio) {
+    const struct car_eio_polling *polling = eio->polling;
+    struct car_keeping now = {.holder = eio, .shed = shed_kept, .owner = eio->owner};
+    if (!eio->over) {
+        now.input = kept_of(eio);
+        now.output = polling && polling->out.len ? polling->out.cap : 0;
+    }
+    size_t held = now.output < CAR_HOARD_MIN ? 0 : now.output;
+    if (eio->polling) {
+        car_net_hold(local_of(eio), &eio->polling->held, eio->owner, held);
+    }
+    if (!eio->owner) {
+        now.input += now.output; /* nobody's, as bodies are of which that is not known */
+        now.output = 0;
+    }
+    car_hoard_set(local_of(eio), &eio->hoard, &now);
+}
+
+size_t car_eio_held(const struct car_eio *eio) {
+    if (eio->ws) {
+        return car_ws_held(&eio->ws->ws);
+    }
+    return eio->polling ? eio->polling->held.bytes : 0;
+}
+
+void car_eio_shed(struct car_eio *eio) {
+    eio->was_shed = !eio->over;
+    if (eio->ws) {
+        car_ws_shed(&eio->ws->ws);
+    }
+    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_TRY_LATER, "out of memory for this tenant");
 }
 
 void car_eio_settle(struct car_eio *eio, const void *owner) {
@@ -98,6 +158,9 @@ void car_eio_settle(struct car_eio *eio, const void *owner) {
         eio->owner = owner;
         if (eio->ws) {
             car_ws_belong(&eio->ws->ws, owner);
+        }
+        if (eio->hoard) {
+            car_eio_weigh(eio); /* what nobody's memory held is the owner's */
         }
     }
 }
@@ -204,7 +267,7 @@ bool car_eio_is_late(struct car_eio *eio) {
         eio->deadline = now + eio->server->ping_interval_ms + eio->server->ping_timeout_ms;
         return false;
     }
-    car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_NO_STATUS, "");
+    car_eio_end(eio, CAR_EIO_BY_US, eio->closing ? eio->last_code : CAR_WS_NO_STATUS, "");
     return true;
 }
 
@@ -247,18 +310,21 @@ void car_eio_write_open(const struct car_eio *eio, struct car_buf *out) {
 
 /* All of a worker's. */
 
-static void leave(struct car_eio *eio) {
-    if (!eio->closing) {
+bool car_eio_leave(struct car_eio *eio) {
+    bool stays = !eio->over && !eio->closing && !eio->leaving;
+    if (stays) {
+        eio->leaving = true;
         eio->server->ops->leave(eio);
     }
+    return stays;
 }
 
 static void abandon(struct car_eio *eio) {
     car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_GOING_AWAY, "");
 }
 
-void car_eio_leave_all(struct car_worker *worker) {
-    car_eio_table_each(car_net_local(worker)->eios, leave);
+size_t car_eio_leave_some(struct car_worker *worker, size_t most) {
+    return car_eio_table_some(car_net_local(worker)->eios, most, car_eio_leave);
 }
 
 void car_eio_end_all(struct car_worker *worker) {

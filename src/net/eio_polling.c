@@ -3,7 +3,7 @@
 #include "carillon/base/err.h"
 #include "carillon/base/utf8.h"
 #include "carillon/net/conn.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
 #include "carillon/net/response.h"
 #include "carillon/runtime/worker.h"
@@ -21,6 +21,10 @@ int car_eio_polling_open(struct car_eio *eio) {
 }
 
 static void answer_post(struct car_eio *eio, struct car_exchange *post) {
+    if (eio->over && eio->was_shed) {
+        car_eio_unavailable(post);
+        return;
+    }
     if (eio->over && !eio->ended_by_peer) {
         car_eio_refuse(post, CAR_ENGINEIO_BAD_REQUEST);
         return;
@@ -57,6 +61,7 @@ void car_eio_polling_free(struct car_eio *eio) {
         car_eio_polling_forget(eio);
         end_reading(eio);
         car_buf_free(&polling->out);
+        car_net_hold(car_net_local(eio->worker), &polling->held, polling->held.owner, 0);
         free(polling);
         eio->polling = NULL;
     }
@@ -81,8 +86,8 @@ void car_eio_polling_add(struct car_eio *eio, struct car_span packet, bool binar
     if (out->failed) {
         car_buf_free(out);
         car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_INTERNAL, "out of memory");
-    } else if (eio->polling->poll) {
-        car_eio_touch(eio);
+    } else {
+        car_eio_touch(eio); /* somebody polls, or it is kept until then */
     }
 }
 
@@ -113,6 +118,9 @@ void car_eio_polling_answer(struct car_eio *eio, struct car_span last) {
         car_buf_free(out);
     }
     out->len = 0;
+    if (polling->held.bytes || eio->hoard) {
+        car_eio_weigh(eio);
+    }
 }
 
 /* Requests. */
@@ -161,6 +169,9 @@ void car_eio_poll(struct car_eio *eio, struct car_exchange *exchange) {
     if (eio->awaiting_room) {
         eio->awaiting_room = false;
         eio->server->ops->drained(eio);
+    }
+    if (exchange->draining) {
+        (void)car_eio_leave(eio); /* its connection ends with the answer, and there may be no other to tell it on */
     }
     car_eio_touch(eio);
 }
@@ -216,6 +227,7 @@ static void read_later(struct car_eio *eio, struct car_exchange *exchange, struc
     polling->reading = true;
     polling->post = exchange;
     hold(eio, exchange);
+    car_eio_weigh(eio);
 }
 
 void car_eio_post_begins(struct car_eio *eio, struct car_exchange *exchange) {
@@ -224,6 +236,7 @@ void car_eio_post_begins(struct car_eio *eio, struct car_exchange *exchange) {
         return;
     }
     eio->polling->post = exchange;
+    exchange->owner = eio->owner;
     hold(eio, exchange);
 }
 

@@ -1,7 +1,8 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "carillon/base/err.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
 #include "carillon/net/response.h"
 #include "carillon/proto/http.h"
@@ -168,7 +169,9 @@ static bool has_room(const struct car_net *net) {
 }
 
 void car_eio_unavailable(struct car_exchange *exchange) {
-    car_respond(exchange, &(struct car_response){.status = 503, .headers = "Retry-After: 1\r\n"});
+    char headers[32];
+    snprintf(headers, sizeof headers, "Retry-After: %u\r\n", car_net_retry_s());
+    car_respond(exchange, &(struct car_response){.status = 503, .headers = headers});
 }
 
 static void open_session(const struct car_eio_server *server, enum transport transport, struct car_exchange *exchange,

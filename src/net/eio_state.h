@@ -3,6 +3,7 @@
 
 #include "carillon/base/buf.h"
 #include "carillon/net/eio_conn.h"
+#include "carillon/net/net.h"
 #include "carillon/net/ws_conn.h"
 #include "carillon/proto/engineio.h"
 
@@ -17,6 +18,7 @@ struct car_eio_polling {
     bool reading;              /* `rest` is left of a payload; its POST may have gone by now */
     struct car_buf out;        /* packets for the next answer */
     struct car_buf rest;
+    struct car_held held; /* of `out` */
 };
 
 /* A WebSocket of a session: its transport, or a probe. Lives until its connection has ended. */
@@ -48,6 +50,9 @@ void car_eio_end(struct car_eio *eio, enum car_eio_ending by, unsigned code, con
 
 /* Has the session look at the end of the turn at what is to be done. */
 void car_eio_touch(struct car_eio *eio);
+
+/* Has the session take its leave; false where it has been asked before, or is ending. */
+bool car_eio_leave(struct car_eio *eio);
 
 /* One packet has come, over whichever transport. */
 void car_eio_take(struct car_eio *eio, const struct car_engineio_packet *packet);

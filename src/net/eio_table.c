@@ -16,7 +16,8 @@
 struct car_eio_table {
     ck_hs_t set;
     size_t count;
-    size_t removed; /* since the set was last made anew: each leaves a mark that searches step over */
+    ck_hs_iterator_t at; /* of car_eio_table_some */
+    size_t removed;      /* since the set was last made anew: each leaves a mark that searches step over */
 };
 
 static void *memory_alloc(size_t size) {
@@ -70,6 +71,7 @@ int car_eio_table_add(struct car_eio_table *table, struct car_eio *eio) {
         (void)ck_hs_rebuild(&table->set); /* where there is no memory for that, the marks stay */
         table->removed = 0;
     }
+    table->at = (ck_hs_iterator_t)CK_HS_ITERATOR_INITIALIZER;
     car_random(eio->key, sizeof eio->key);
     if (!ck_hs_put(&table->set, key_hash(eio->key, 0), eio->key)) {
         return CAR_ENOMEM;
@@ -96,6 +98,19 @@ void car_eio_table_each(struct car_eio_table *table, void (*visit)(struct car_ei
     while (ck_hs_next(&table->set, &iterator, &key)) {
         visit(eio_of(key));
     }
+}
+
+size_t car_eio_table_some(struct car_eio_table *table, size_t most, bool (*visit)(struct car_eio *eio)) {
+    size_t n = 0;
+    void *key;
+    while (n < most && ck_hs_next(&table->set, &table->at, &key)) {
+        n += visit(eio_of(key));
+    }
+    return n;
+}
+
+size_t car_eio_table_count(const struct car_eio_table *table) {
+    return table->count;
 }
 
 void car_eio_sid(const struct car_eio *eio, char out[CAR_EIO_SID_LEN]) {

@@ -1,6 +1,8 @@
 #ifndef CARILLON_NET_EIO_TABLE_H
 #define CARILLON_NET_EIO_TABLE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "carillon/base/span.h"
@@ -31,6 +33,12 @@ struct car_eio *car_eio_table_find(struct car_eio_table *table, const uint8_t ke
 
 /* Calls `visit` for each session; it may remove the one it is called for. */
 void car_eio_table_each(struct car_eio_table *table, void (*visit)(struct car_eio *eio));
+
+/* Goes on calling `visit` where the last call of this ended, until it has been true `most` times, or each session has
+ * been visited. Returns how often it was. It begins anew once a session has come. */
+size_t car_eio_table_some(struct car_eio_table *table, size_t most, bool (*visit)(struct car_eio *eio));
+
+size_t car_eio_table_count(const struct car_eio_table *table);
 
 /* Reads an id. CAR_EINVAL where it is none. */
 int car_eio_sid_read(struct car_span sid, unsigned *worker_id, uint8_t key[16]);

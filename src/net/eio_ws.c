@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 
 #include "eio_state.h"
 
@@ -70,7 +70,7 @@ static void on_probe(struct car_eio_ws *w, enum car_ws_opcode op, struct car_spa
     } else if (sound && packet.type == CAR_ENGINEIO_UPGRADE) {
         take_over(eio);
         if (eio->closing) {
-            car_eio_end(eio, CAR_EIO_BY_US, CAR_WS_GOING_AWAY, "");
+            car_eio_end(eio, CAR_EIO_BY_US, eio->last_code, "");
         }
     } else {
         car_eio_ws_leave(&eio->probe, CAR_WS_PROTOCOL_ERROR, "a probe was expected");
@@ -127,8 +127,12 @@ static void on_ended(struct car_ws *ws) {
     free(w);
 }
 
-static const struct car_ws_ops OPS = {
-    .message = on_message, .drained = on_drained, .leave = on_leave, .ended = on_ended, .wake = on_wake};
+static const struct car_ws_ops OPS = {.message = on_message,
+                                      .drained = on_drained,
+                                      .leave = on_leave,
+                                      .ended = on_ended,
+                                      .wake = on_wake,
+                                      .spoken = CAR_SPEAKS_SOCKETIO};
 
 static struct car_eio_ws *open_ws(struct car_exchange *exchange, const struct car_http_request *req) {
     struct car_eio_ws *w = calloc(1, sizeof *w);

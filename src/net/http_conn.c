@@ -3,100 +3,29 @@
 #include <stdlib.h>
 
 #include "carillon/base/log.h"
+#include "carillon/net/boundary.h"
 #include "carillon/net/conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
+#include "carillon/net/net_metrics.h"
 #include "carillon/runtime/worker.h"
 
+#include "hoard.h"
+#include "http_state.h"
 #include "move.h"
-#include "peer.h"
+#include "tls.h"
 
-#define SPARES_MAX 64
+#define MOMENT_MS 500 /* at the end, for what is on its way to us */
 
-/* A connection while it speaks HTTP. */
-struct http {
-    struct car_conn *conn;
-    struct car_http_parser *parser;
-    struct car_exchange *exchange;       /* being received, or waiting for its answer */
-    uint64_t deadline;                   /* for the request's last byte; 0 while none has begun */
-    bool whole;                          /* the exchange's request has been handed on */
-    bool any;                            /* at least one byte has arrived on this connection */
-    bool over;                           /* no further request is read */
-    bool shown;                          /* a request has arrived, and the log says from whom */
-    bool peer_done;                      /* the peer sends nothing more */
-    struct car_conn_peer peer;           /* who is at the other end */
-    const char *why;                     /* the application's reason to refuse a request by its headers */
-    const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */
-    void *next_proto;
-    struct car_worker *next_worker; /* that takes over when what waits has been written */
-    struct car_move *move;          /* what it gets */
-};
+#define TOO_LATE "the request did not arrive in time"
 
 static struct car_net *net_of(const struct car_conn *conn) {
     return car_net_local(conn->worker)->net;
 }
 
-/* Exchanges. */
-
-/* A spare one keeps the memory of its headers. */
-static struct car_exchange *exchange_new(struct http *http) {
-    struct car_worker *worker = http->conn->worker;
-    struct car_net_local *local = car_net_local(worker);
-    struct car_exchange *exchange = local->spare_exchanges;
-    if (exchange) {
-        struct car_buf headers = exchange->headers;
-        local->spare_exchanges = exchange->next_spare;
-        local->spare_exchange_count--;
-        *exchange = (struct car_exchange){.headers = headers};
-    } else {
-        exchange = calloc(1, sizeof *exchange);
-    }
-    if (exchange) {
-        exchange->conn = http->conn;
-        exchange->worker = worker;
-    }
-    return exchange;
-}
-
-static void exchange_free(struct car_exchange *exchange) {
-    struct car_net_local *local = car_net_local(exchange->worker);
-    if (exchange->headers.failed || local->spare_exchange_count >= SPARES_MAX) {
-        car_buf_free(&exchange->headers);
-        free(exchange);
-        return;
-    }
-    exchange->headers.len = 0;
-    exchange->next_spare = local->spare_exchanges;
-    local->spare_exchanges = exchange;
-    local->spare_exchange_count++;
-}
-
-void car_http_free_spares(struct car_net_local *local) {
-    while (local->spare_exchanges) {
-        struct car_exchange *exchange = local->spare_exchanges;
-        local->spare_exchanges = exchange->next_spare;
-        car_buf_free(&exchange->headers);
-        free(exchange);
-    }
-    local->spare_exchange_count = 0;
-}
-
-/* The connection goes; whoever has the exchange keeps it. */
-static void exchange_orphan(struct http *http) {
-    struct car_exchange *exchange = http->exchange;
-    http->exchange = NULL;
-    if (exchange && (http->whole || exchange->gone) && !exchange->answered) {
-        exchange->conn = NULL;
-        if (exchange->gone) {
-            exchange->gone(exchange);
-        }
-    } else if (exchange) {
-        exchange_free(exchange);
-    }
-}
-
-static void wait_for_next(struct http *http) {
+void car_http_conn_next(struct car_http_conn *http) {
     struct car_conn *conn = http->conn;
-    http->deadline = 0;
+    http->incoming.deadline = 0;
     http->whole = false;
     if (http->over || http->peer_done) {
         car_conn_finish(conn);
@@ -106,83 +35,10 @@ static void wait_for_next(struct http *http) {
     car_conn_continue(conn);
 }
 
-/* Ends the exchange. Returns its connection, or NULL where that has gone. */
-static struct car_conn *leave_exchange(struct car_exchange *exchange) {
-    struct car_conn *conn = exchange->conn;
-    exchange->answered = true;
-    if (conn) {
-        struct http *http = conn->proto;
-        http->exchange = NULL;
-        conn->owner = exchange->owner;
-        http->over = http->over || !exchange->keep_alive;
-    }
-    exchange_free(exchange);
-    return conn;
-}
-
-void car_exchange_finish(struct car_exchange *exchange, const void *owner, struct car_span head, struct car_span body) {
-    struct car_conn *conn = leave_exchange(exchange);
-    if (!conn) {
-        return;
-    }
-    if (!car_conn_write_copy(conn, owner, head) || (body.len && !car_conn_write_copy(conn, owner, body))) {
-        car_conn_close(conn);
-        return;
-    }
-    wait_for_next(conn->proto);
-}
-
-void car_exchange_abort(struct car_exchange *exchange) {
-    struct car_conn *conn = leave_exchange(exchange);
-    if (conn) {
-        car_conn_close(conn);
-    }
-}
-
-struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto) {
-    struct car_conn *conn = leave_exchange(exchange);
-    if (conn) {
-        struct http *http = conn->proto;
-        http->next_ops = ops;
-        http->next_proto = proto;
-    }
-    return conn;
-}
-
-bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to) {
-    struct car_move *move = to != exchange->worker && !exchange->conn->turned_away ? car_move_new() : NULL;
-    if (!move) {
-        return false;
-    }
-    struct http *http = exchange->conn->proto;
-    move->peer_known = http->peer.known;
-    move->peer = http->peer.address;
-    car_http_head_write(&move->input, req);
-    if (move->input.failed) {
-        car_move_free(&move);
-        return false;
-    }
-    (void)leave_exchange(exchange);
-    http->over = false; /* the request says there once more whether it is the last, */
-    http->deadline = 0; /* and its time runs there */
-    http->next_worker = to;
-    http->move = move;
-    return true;
-}
-
-int car_exchange_peer(const struct car_exchange *exchange, struct car_address *out) {
-    struct car_conn *conn = exchange->conn;
-    if (!conn) {
-        return CAR_ECLOSED;
-    }
-    struct http *http = conn->proto;
-    return car_conn_peer_get(&http->peer, conn, out);
-}
-
 /* What the parser calls. */
 
 /* Once a connection, with its first request. */
-static void show_peer(struct http *http) {
+static void show_peer(struct car_http_conn *http) {
     struct car_address peer;
     if (!http->shown && car_log_wants(CAR_LOG_DEBUG) && car_conn_peer_get(&http->peer, http->conn, &peer) == CAR_OK) {
         char text[CAR_ADDRESS_TEXT];
@@ -193,25 +49,30 @@ static void show_peer(struct http *http) {
 }
 
 static int on_headers(void *user, const struct car_http_request *req) {
-    struct http *http = user;
+    struct car_http_conn *http = user;
     struct car_net *net = net_of(http->conn);
-    struct car_exchange *exchange = exchange_new(http);
+    struct car_exchange *exchange = car_exchange_new(http);
     if (!exchange) {
         return 503;
     }
     exchange->verb = req->verb;
     exchange->http10 = req->minor == 0;
     exchange->draining = atomic_load_explicit(&net->draining, memory_order_relaxed);
-    exchange->keep_alive = req->keep_alive && !exchange->draining;
+    exchange->first = !http->shown;
+    exchange->keep_alive = req->keep_alive; /* and while the server does not go away (car_respond) */
     http->exchange = exchange;
+    car_incoming_head(&http->incoming);
     http->why = NULL;
     show_peer(http);
     int status = net->app->begin ? net->app->begin(net->app_data, exchange, req, &http->why) : 0;
     if (http->move) {
         return CAR_HTTP_LEAVE;
     }
-    if (http->conn->turned_away) {
-        http->why = "too many connections";
+    bool is_short = http->conn->turned_away && atomic_load_explicit(&net->short_of_memory, memory_order_relaxed);
+    if (is_short && net->app->always && net->app->always(net->app_data, req)) {
+        exchange->keep_alive = false;
+    } else if (http->conn->turned_away) {
+        http->why = CAR_HTTP_FULL;
         return 503;
     }
     if (req->expect_continue && status) {
@@ -224,11 +85,11 @@ static int on_headers(void *user, const struct car_http_request *req) {
 }
 
 static bool on_request(void *user, const struct car_http_request *req) {
-    struct http *http = user;
+    struct car_http_conn *http = user;
     struct car_conn *conn = http->conn;
     struct car_net *net = net_of(conn);
     http->whole = true;
-    http->deadline = 0;
+    car_incoming_whole(&http->incoming, conn);
     net->app->request(net->app_data, http->exchange, req);
     return !http->exchange && !http->over && !http->next_ops && !conn->closing &&
            car_conn_pending(conn) <= CAR_CONN_HIGH_WATER;
@@ -236,10 +97,10 @@ static bool on_request(void *user, const struct car_http_request *req) {
 
 static const struct car_http_callbacks CALLBACKS = {.on_headers = on_headers, .on_request = on_request};
 
-static void refuse(struct http *http, int status, const char *why) {
+static void refuse(struct car_http_conn *http, int status, const char *why) {
     struct car_net *net = net_of(http->conn);
     if (!http->exchange) {
-        http->exchange = exchange_new(http);
+        http->exchange = car_exchange_new(http);
     }
     if (!http->exchange) {
         car_conn_close(http->conn);
@@ -256,18 +117,21 @@ static void refuse(struct http *http, int status, const char *why) {
 
 /* What the connection calls. */
 
-static void http_free(struct http *http) {
+static void http_free(struct car_http_conn *http) {
     car_conn_peer_free(&http->peer);
     car_move_free(&http->move);
-    car_http_parser_free(&http->parser);
+    car_incoming_free(&http->incoming);
     free(http);
 }
 
 /* The parser has returned, so the connection can change hands. */
-static size_t change_hands(struct http *http, char *bytes, size_t len, size_t consumed) {
+static size_t change_hands(struct car_http_conn *http, char *bytes, size_t len, size_t consumed) {
     struct car_conn *conn = http->conn;
     conn->ops = http->next_ops;
     conn->proto = http->next_proto;
+    if (atomic_load_explicit(&net_of(conn)->draining, memory_order_relaxed)) {
+        car_conn_list(conn, &car_net_local(conn->worker)->conns); /* it may have been told as a request */
+    }
     http_free(http);
     if (conn->closing || consumed == len) {
         return len;
@@ -275,49 +139,20 @@ static size_t change_hands(struct http *http, char *bytes, size_t len, size_t co
     return consumed + conn->ops->input(conn, bytes + consumed, len - consumed);
 }
 
-/* What waited has been written, so the connection can leave. */
-static void depart(struct http *http) {
-    struct car_conn *conn = http->conn;
-    struct car_move *move = http->move;
-    if (conn->held) {
-        car_buf_span(&move->input, car_buf_view(conn->held));
-    }
-    if (move->input.failed) {
-        car_conn_close(conn);
-        return;
-    }
-    http->move = NULL;
-    car_move_post(move, car_conn_release(conn), conn->worker, http->next_worker);
-}
-
 /* The parser has returned, so the connection can go, and what is left of the input with it. */
-static size_t begin_to_move(struct http *http, const char *rest, size_t len) {
+static size_t begin_to_move(struct car_http_conn *http, const char *rest, size_t len) {
     car_buf_put(&http->move->input, rest, len);
     if (!car_conn_await_drained(http->conn)) {
-        depart(http);
+        car_move_depart(&http->move, http->conn);
     }
     return len;
 }
 
-/* A request has begun and is not whole: its time runs, from its first byte on. */
-static void watch_arrival(struct http *http) {
+static size_t take_requests(struct car_http_conn *http, char *bytes, size_t len) {
     struct car_conn *conn = http->conn;
-    if (!http->exchange && car_http_parser_stage(http->parser) == CAR_HTTP_IDLE) {
-        return;
-    }
-    if (!http->deadline) {
-        uint32_t timeout = net_of(conn)->request_timeout_ms;
-        http->deadline = car_conn_now(conn) + timeout;
-        car_conn_wake_in(conn, timeout);
-    }
-}
-
-static size_t take_requests(struct http *http, char *bytes, size_t len) {
-    struct car_conn *conn = http->conn;
-    http->any = true;
     size_t consumed = 0;
     const char *why = NULL;
-    int status = car_http_parser_feed(http->parser, bytes, len, &consumed, &why);
+    int status = car_http_parser_feed(http->incoming.parser, bytes, len, &consumed, &why);
     if (http->move && !conn->closing) {
         return consumed + begin_to_move(http, bytes + consumed, len - consumed);
     }
@@ -332,13 +167,22 @@ static size_t take_requests(struct http *http, char *bytes, size_t len) {
         return len;
     }
     if (!http->whole) {
-        watch_arrival(http);
+        car_incoming_wait(&http->incoming, conn, http->exchange);
     }
     return consumed;
 }
 
+/* Whether the connection speaks TLS, which it does from here on. */
+static bool secure(struct car_conn *conn, const char *bytes, size_t len) {
+    bool wanted = atomic_load_explicit(&net_of(conn)->tls, memory_order_relaxed) != NULL;
+    if (wanted) {
+        car_conn_secure(conn, bytes, len);
+    }
+    return wanted;
+}
+
 static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
     size_t header = 0;
     if (http->over) {
         return len;
@@ -346,15 +190,20 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     if (http->whole || http->move) {
         return 0; /* an answer is due first */
     }
-    if (http->peer.header && car_conn_peer_feed(&http->peer, bytes, len, &header) != CAR_OK) {
-        car_conn_close(conn); /* who does not say who it is gets no answer */
-        return len;
+    if (http->peer.header) {
+        if (car_conn_peer_feed(&http->peer, bytes, len, &header) != CAR_OK) {
+            car_conn_close(conn); /* who does not say who it is gets no answer */
+            return len;
+        }
+        if (!http->peer.header && secure(conn, bytes + header, len - header)) {
+            return len;
+        }
     }
     return header == len ? len : header + take_requests(http, bytes + header, len - header);
 }
 
 static void on_eof(struct car_conn *conn) {
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
     http->peer_done = true;
     if (http->move) {
         return; /* it shows again where the connection goes */
@@ -367,41 +216,82 @@ static void on_eof(struct car_conn *conn) {
     }
 }
 
+/* At the end: who has begun to shake hands may do so, and has a moment for a request after it. */
+static bool is_awaited(struct car_http_conn *http) {
+    bool before = http->shakes;
+    http->shakes = car_tls_is_shaking(http->conn) && atomic_load(&net_of(http->conn)->draining);
+    return before || http->shakes;
+}
+
 static void on_wake(struct car_conn *conn) {
-    struct http *http = conn->proto;
-    struct car_net *net = net_of(conn);
+    struct car_http_conn *http = conn->proto;
+    const struct car_net *net = net_of(conn);
     if (car_conn_is_stuck(conn)) {
         car_conn_close(conn);
     } else if (http->whole || http->move || car_conn_pending(conn) > 0) {
         car_conn_wake_in(conn, net->idle_timeout_ms); /* an answer is ours to give, or on its way */
-    } else if (http->deadline) {
-        refuse(http, 408, "the request did not arrive in time");
+    } else if (http->incoming.deadline) {
+        refuse(http, 408, TOO_LATE);
+    } else if (is_awaited(http)) {
+        car_conn_wake_in(conn, MOMENT_MS);
     } else {
         car_conn_finish(conn);
     }
 }
 
 static void on_drained(struct car_conn *conn) {
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
     if (http->move) {
-        depart(http);
+        car_move_depart(&http->move, http->conn);
     }
 }
 
 static void on_leave(struct car_conn *conn) {
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
     if (http->exchange) {
         http->exchange->keep_alive = false;
-    } else if (!http->deadline) {
-        /* A request may be on its way to us: a moment for it, then the end. */
-        car_conn_wake_in(conn, 500);
+    } else if (!http->incoming.deadline) {
+        car_conn_wake_in(conn, MOMENT_MS);
     }
 }
 
+/* A request of which all has come but its body is refused for what the server does; one of which there is less has not
+ * arrived in the time that there was for it (RFC 9110, sections 15.6.4 and 15.5.9). */
+static void on_last(struct car_conn *conn) {
+    struct car_http_conn *http = conn->proto;
+    if (!http->incoming.deadline || http->whole || http->over || http->move) {
+        return;
+    }
+    if (http->exchange) {
+        refuse(http, 503, "the server is going away, and the request has not come whole");
+    } else {
+        refuse(http, 408, TOO_LATE);
+    }
+}
+
+static void keeps(const struct car_conn *conn, struct car_keeping *keeping) {
+    struct car_http_conn *http = conn->proto;
+    keeping->output = car_conn_held(conn);
+    car_incoming_keeps(&http->incoming, conn, http->exchange, keeping);
+}
+
+/* A request that is not whole is answered; where it waits for its answer, or does not read one, nothing can be said. */
+static void on_shed(struct car_conn *conn) {
+    struct car_http_conn *http = conn->proto;
+    if (conn->finishing || http->whole || http->move || car_conn_pending(conn) > 0) {
+        car_conn_close(conn);
+        return;
+    }
+    const char *why;
+    int status = car_incoming_give_up(&http->incoming, conn, &why);
+    refuse(http, status, why);
+    car_http_parser_drop(http->incoming.parser);
+}
+
 static void on_ended(struct car_conn *conn) {
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
     if (http) {
-        exchange_orphan(http);
+        car_exchange_orphan(http);
         http_free(http);
     }
 }
@@ -412,6 +302,9 @@ static const struct car_conn_ops OPS = {
     .drained = on_drained,
     .wake = on_wake,
     .leave = on_leave,
+    .last = on_last,
+    .keeps = keeps,
+    .shed = on_shed,
     .ended = on_ended,
 };
 
@@ -425,14 +318,14 @@ static struct car_conn *open_conn(struct car_worker *worker, int fd, bool over_l
         return NULL;
     }
     conn->turned_away = over_limit;
-    struct http *http = calloc(1, sizeof *http);
+    struct car_http_conn *http = calloc(1, sizeof *http);
     struct car_http_limits limits = {.body_bytes = net->max_body};
     conn->proto = http;
     if (http) {
         http->conn = conn;
-        http->parser = car_http_parser_new(&limits, &CALLBACKS, http);
+        http->incoming.parser = car_http_parser_new(&limits, &CALLBACKS, http);
     }
-    if (!http || !http->parser) {
+    if (!http || !http->incoming.parser) {
         car_conn_close(conn);
         return NULL;
     }
@@ -445,20 +338,30 @@ void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit) {
     if (!conn) {
         return;
     }
-    struct http *http = conn->proto;
+    struct car_http_conn *http = conn->proto;
+    car_cell_add(&car_net_local(worker)->metrics->accepted, 1);
     if (car_conn_peer_begin(&http->peer, conn) != CAR_OK) {
         car_conn_close(conn);
         return;
     }
+    if (!http->peer.header) {
+        secure(conn, NULL, 0);
+    }
     car_conn_begin(conn);
 }
 
-void car_http_conn_take(struct car_worker *worker, int fd, const struct car_address *peer, struct car_buf *input) {
+void car_http_conn_take(struct car_worker *worker, int fd, struct car_tls *tls, const struct car_address *peer,
+                        struct car_buf *input) {
     struct car_conn *conn = open_conn(worker, fd, false);
     if (!conn) {
+        car_tls_free(&tls);
         return;
     }
-    struct http *http = conn->proto;
+    if (tls) {
+        conn->tls = tls;
+        car_tls_arrive(tls, car_net_local(worker));
+    }
+    struct car_http_conn *http = conn->proto;
     http->shown = true;
     if (peer) {
         http->peer.known = true;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -21,6 +22,7 @@
 #define BATCH        256 /* accepted before the loop looks round */
 #define THICK        16  /* accepted in a millisecond: more are worth waiting for, to be accepted by the dozen */
 #define NAP_MS       1
+#define NAPS_MAX     200         /* at the end */
 #define STARVED_MS   50          /* after running out of descriptors */
 #define UNSENT_MAX   (128 << 10) /* bytes that wait in the kernel for one connection, beyond what is under way */
 #define REFUSALS_MAX 256         /* connections over the limit that are answered, not just closed */
@@ -32,6 +34,7 @@ struct car_listener {
     int fd;
     uint16_t port;
     bool starved;      /* out of descriptors, and said so */
+    bool refusing;     /* whoever comes */
     uint64_t now;      /* in uv_now's milliseconds */
     unsigned accepted; /* in that one */
     struct car_listener_config config;
@@ -60,10 +63,19 @@ static struct load look(const struct car_listener *listener) {
     return load;
 }
 
+static struct car_net *net_of(const struct car_listener *listener) {
+    return car_net_local(listener->config.workers[0])->net;
+}
+
 /* There is room: the caller has looked, and nobody else puts. */
 static void deal(const struct car_listener *listener, const struct load *load, int fd) {
     struct car_worker *worker = load->least_busy;
-    bool over_limit = load->total >= (uint64_t)listener->config.max_connections + load->turned_away;
+    bool over_limit =
+        listener->refusing || load->total >= (uint64_t)listener->config.max_connections + load->turned_away;
+    if (over_limit) {
+        car_cell_add(&net_of(listener)->refused[listener->refusing ? CAR_REFUSED_FOR_MEMORY : CAR_REFUSED_AS_TOO_MANY],
+                     1);
+    }
     if (over_limit && load->turned_away >= REFUSALS_MAX) {
         close(fd);
         return;
@@ -121,6 +133,12 @@ static bool accept_one(struct car_listener *listener) {
     return errno != EAGAIN && errno != EWOULDBLOCK;
 }
 
+static void announce(const struct car_listener *listener) {
+    for (unsigned i = 0; i < listener->config.worker_count; i++) {
+        car_arrivals_announce(&car_net_local(listener->config.workers[i])->arrivals);
+    }
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events) {
     struct car_listener *listener = poll->data;
     uint64_t now = uv_now(poll->loop);
@@ -135,12 +153,18 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         n++;
     }
     listener->accepted += n;
-    for (unsigned i = 0; i < listener->config.worker_count; i++) {
-        car_arrivals_announce(&car_net_local(listener->config.workers[i])->arrivals);
-    }
+    announce(listener);
     if (listener->accepted >= THICK && n < BATCH && uv_is_active((uv_handle_t *)poll)) {
         pause_for(listener, NAP_MS);
     }
+}
+
+/* Accepted sockets inherit these. Without the second, the kernel takes megabytes for one that reads slowly. */
+static void set_options(int fd) {
+    int on = 1;
+    int unsent = UNSENT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 static int bind_to(const struct addrinfo *address, int *out) {
@@ -149,11 +173,8 @@ static int bind_to(const struct addrinfo *address, int *out) {
         return uv_translate_sys_error(errno);
     }
     int on = 1;
-    int unsent = UNSENT_MAX;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    /* Accepted sockets inherit these two. Without the second, the kernel takes megabytes for one that reads slowly. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+    set_options(fd);
     if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         int err = uv_translate_sys_error(errno);
         close(fd);
@@ -187,6 +208,18 @@ static int listen_on(const char *host, uint16_t port, int *out) {
     return err;
 }
 
+/* It is bound, and listens, but may be set up in another way. */
+static int adopt(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || listen(fd, BACKLOG) != 0) {
+        int err = uv_translate_sys_error(errno);
+        close(fd);
+        return err;
+    }
+    set_options(fd);
+    return 0;
+}
+
 static uint16_t port_of(int fd) {
     union {
         struct sockaddr any;
@@ -206,7 +239,8 @@ int car_listener_open(struct car_listener **out, uv_loop_t *loop, const struct c
         return CAR_ENOMEM;
     }
     listener->config = *config;
-    int err = listen_on(config->host, config->port, &listener->fd);
+    listener->fd = config->inherited;
+    int err = config->inherited ? adopt(config->inherited) : listen_on(config->host, config->port, &listener->fd);
     if (!err) {
         err = uv_poll_init(loop, &listener->poll, listener->fd);
         if (err) {
@@ -224,6 +258,42 @@ int car_listener_open(struct car_listener **out, uv_loop_t *loop, const struct c
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
     *out = listener;
     return 0;
+}
+
+void car_listener_hold(struct car_listener *listener) {
+    uv_timer_stop(&listener->pause);
+    uv_poll_stop(&listener->poll);
+}
+
+void car_listener_go_on(struct car_listener *listener) {
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+/* Where a worker's ring is full, or no descriptor is left, it waits for them a little. */
+void car_listener_take_all(struct car_listener *listener) {
+    unsigned naps = 0;
+    for (unsigned n = 0; n < 2 * BACKLOG && naps < NAPS_MAX;) {
+        if (accept_one(listener)) {
+            n++;
+        } else if (uv_is_active((uv_handle_t *)&listener->pause)) {
+            uv_timer_stop(&listener->pause);
+            announce(listener);
+            usleep(NAP_MS * 1000);
+            naps++;
+        } else {
+            break; /* nobody waits */
+        }
+    }
+    announce(listener);
+}
+
+int car_listener_fd(const struct car_listener *listener) {
+    return listener->fd;
+}
+
+void car_listener_refuse(struct car_listener *listener, bool all) {
+    listener->refusing = all;
+    atomic_store_explicit(&net_of(listener)->short_of_memory, all, memory_order_relaxed);
 }
 
 uint16_t car_listener_port(const struct car_listener *listener) {

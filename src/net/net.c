@@ -7,12 +7,14 @@
 #include "carillon/base/log.h"
 #include "carillon/net/conn.h"
 #include "carillon/net/eio_conn.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
+#include "carillon/net/net_metrics.h"
 #include "carillon/net/out.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
 
 #include "eio_table.h"
+#include "tls.h"
 
 #define DEFLATE_LEVEL 1
 
@@ -32,13 +34,18 @@ int car_net_attach(struct car_net *net, struct car_worker *worker) {
     }
     local->net = net;
     local->worker = worker;
+    car_leaving_init(&local->leaving);
+    car_hoards_init(&local->hoards);
+    local->metrics = car_metrics_block(sizeof *local->metrics);
     local->eios = car_eio_table_new();
     local->inflater = car_inflater_new();
     local->deflater = car_deflater_new(DEFLATE_LEVEL);
+    local->tls = atomic_load(&net->tls) ? car_tls_desk_new() : NULL;
     int err = car_arrivals_open(&local->arrivals, worker);
+    err = atomic_load(&net->tls) && !local->tls ? CAR_ENOMEM : err;
     worker->net = local;
     worker->watches.ready = car_conn_ready;
-    if (!local->eios || !local->inflater || !local->deflater || err) {
+    if (!local->metrics || !local->eios || !local->inflater || !local->deflater || err) {
         car_net_detach(worker);
         return CAR_ENOMEM;
     }
@@ -50,12 +57,14 @@ void car_net_detach(struct car_worker *worker) {
     worker->net = NULL;
     if (local) {
         car_out_free_spares(local);
-        car_http_free_spares(local);
+        car_exchange_free_spares(local);
         car_buf_free(&local->scratch);
         car_eio_table_free(&local->eios);
         car_inflater_free(&local->inflater);
         car_deflater_free(&local->deflater);
+        car_tls_desk_free(&local->tls);
         car_arrivals_close(&local->arrivals);
+        free(local->metrics);
         free(local);
     }
 }
@@ -80,57 +89,55 @@ unsigned car_net_left(const struct car_net *net) {
     return n == 0 && atomic_load(&net->moves) != moves ? 1 : n;
 }
 
+void car_net_hold(const struct car_net_local *local, struct car_held *held, const void *owner, size_t bytes) {
+    const struct car_net_owners *owners = local->net ? local->net->owners : NULL;
+    if (!owners) {
+        return;
+    }
+    if (held->bytes && held->owner != owner) {
+        owners->held(local->worker, held->owner, -(ptrdiff_t)held->bytes);
+        held->bytes = 0;
+    }
+    if (owner && bytes != held->bytes) {
+        ptrdiff_t change = (ptrdiff_t)bytes - (ptrdiff_t)held->bytes;
+        *held = (struct car_held){.owner = owner, .bytes = bytes};
+        owners->held(local->worker, owner, change);
+    }
+}
+
 unsigned car_net_retry_ms(void) {
     uint32_t random;
     car_random(&random, sizeof random);
     return RETRY_MIN_MS + random % (RETRY_MAX_MS - RETRY_MIN_MS + 1);
 }
 
-void car_net_refuse_write(struct car_worker *worker) {
-    atomic_fetch_add_explicit(&car_net_local(worker)->refused_writes, 1, memory_order_relaxed);
-    car_log_error("refused to write one tenant's bytes to another's connection; the connection is closed");
+unsigned car_net_retry_s(void) {
+    return (car_net_retry_ms() + 999) / 1000;
 }
 
-static void each(struct car_net_local *local, void (*visit)(struct car_conn *conn)) {
-    for (struct car_conn *conn = local->conns, *next; conn; conn = next) {
-        next = conn->next; /* connections leave the list from the loop only */
-        visit(conn);
+static void last_of_all(struct car_conn *conns) {
+    for (struct car_conn *conn = conns; conn; conn = conn->next) {
+        if (conn->ops->last && !conn->closing && !conn->finishing) {
+            conn->ops->last(conn);
+        }
     }
 }
 
-static void leave(struct car_conn *conn) {
-    if (!conn->closing && !conn->finishing) {
-        conn->ops->leave(conn);
+void car_net_end_requests(struct car_worker *worker) {
+    last_of_all(car_net_local(worker)->conns);
+    last_of_all(car_net_local(worker)->leaving.told);
+}
+
+static void close_all(struct car_conn *conns) {
+    for (struct car_conn *conn = conns; conn; conn = conn->next) {
+        car_conn_close(conn); /* it leaves its list from the loop only */
     }
-}
-
-static void on_leaving(struct car_task *task) {
-    struct car_net_local *local = (struct car_net_local *)((char *)task - offsetof(struct car_net_local, drain_task));
-    car_arrivals_take_all(&local->arrivals);
-    car_eio_leave_all(local->draining); /* a poll that is answered by that leaves its connection open for the next */
-    each(local, leave);
-}
-
-/* What has come for the sessions goes out before they leave. */
-static void on_drain(struct car_note *note, void *owner) {
-    struct car_worker *worker = owner;
-    struct car_net_local *local = car_net_local(worker);
-    (void)note;
-    local->drain_task.run = on_leaving;
-    local->draining = worker;
-    car_task_yield(&worker->tasks, &local->drain_task);
-}
-
-void car_net_drain(struct car_worker *worker) {
-    struct car_net_local *local = car_net_local(worker);
-    atomic_store(&local->net->draining, true);
-    local->drain_note.run = on_drain;
-    car_mailbox_post(&worker->mailbox, &local->drain_note);
 }
 
 void car_net_abort(struct car_worker *worker) {
     car_net_local(worker)->aborted = true;
     car_arrivals_take_all(&car_net_local(worker)->arrivals);
     car_eio_end_all(worker);
-    each(car_net_local(worker), car_conn_close);
+    close_all(car_net_local(worker)->conns);
+    close_all(car_net_local(worker)->leaving.told);
 }

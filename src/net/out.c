@@ -18,6 +18,8 @@ struct car_out_list {
     struct car_out_list *next_spare;
     size_t bytes;  /* not yet written */
     size_t offset; /* how much of blobs[first] has been written */
+    size_t cut;    /* how much of its end will not be (car_out_cut) */
+    struct car_held held;
     unsigned first, count, cap;
     struct car_blob **blobs; /* `few`, or on the heap where there are more; each holds a reference */
     struct car_blob *few[INLINE];
@@ -70,7 +72,8 @@ static struct car_out_list *list_take(struct car_net_local *local) {
             return NULL;
         }
     }
-    list->bytes = list->offset = 0;
+    list->bytes = list->offset = list->cut = 0;
+    list->held = (struct car_held){0};
     list->first = list->count = 0;
     list->cap = INLINE;
     list->blobs = list->few;
@@ -80,6 +83,7 @@ static struct car_out_list *list_take(struct car_net_local *local) {
 static void list_release(struct car_net_local *local, struct car_out *out) {
     struct car_out_list *list = out->list;
     out->list = NULL;
+    car_net_hold(local, &list->held, NULL, 0);
     for (unsigned i = list->first; i < list->count; i++) {
         drop(local, list->blobs[i]);
     }
@@ -216,10 +220,11 @@ int car_out_pieces(const struct car_out *out, struct iovec *pieces, int max) {
     }
     int n = 0;
     size_t offset = out->list ? out->list->offset : 0;
+    size_t cut = out->list ? out->list->cut : 0;
     for (unsigned i = out->list ? out->list->first : 0; out->list && i < out->list->count && n < max; i++) {
         struct car_blob *blob = out->list->blobs[i];
-        pieces[n++] = (struct iovec){.iov_base = blob->data + offset, .iov_len = blob->len - offset};
-        offset = 0;
+        pieces[n++] = (struct iovec){.iov_base = blob->data + offset, .iov_len = blob->len - offset - cut};
+        offset = cut = 0;
     }
     return n;
 }
@@ -237,18 +242,72 @@ bool car_out_advance(struct car_net_local *local, struct car_out *out, size_t n)
     list->bytes -= n;
     while (list->first < list->count) {
         struct car_blob *blob = list->blobs[list->first];
-        size_t left = blob->len - list->offset;
+        size_t left = blob->len - list->offset - list->cut;
         if (n < left) {
             list->offset += n;
             return true;
         }
         n -= left;
-        list->offset = 0;
+        list->offset = list->cut = 0;
         list->first++;
         drop(local, blob);
     }
     list_release(local, out);
     return true;
+}
+
+static size_t part_of(struct car_blob *blob) {
+    unsigned refs = atomic_load_explicit(&blob->refs, memory_order_relaxed);
+    return (sizeof *blob + blob->len + blob->room) / (refs ? refs : 1);
+}
+
+void car_out_hold(struct car_net_local *local, struct car_out *out, const void *owner) {
+    if (!owner || !local->net->owners || car_out_is_empty(out) || !spread(local, out)) {
+        return;
+    }
+    size_t bytes = sizeof *out->list;
+    for (unsigned i = out->list->first; i < out->list->count; i++) {
+        bytes += part_of(out->list->blobs[i]);
+    }
+    car_net_hold(local, &out->list->held, owner, bytes);
+}
+
+size_t car_out_held(const struct car_out *out) {
+    return out->list ? out->list->held.bytes : 0;
+}
+
+struct car_blob *car_out_first(const struct car_out *out, size_t *written) {
+    *written = out->list ? out->list->offset : 0;
+    return out->list && out->list->first < out->list->count ? out->list->blobs[out->list->first] : out->only;
+}
+
+/* A blob that others have as well costs nothing more than it does anyway; one's own is let go of for a copy. */
+static bool keep_rest(struct car_net_local *local, struct car_out *out, struct car_blob *first, size_t written,
+                      size_t rest) {
+    if (atomic_load_explicit(&first->refs, memory_order_relaxed) == 1) {
+        return car_out_copy(local, out, first->data + written, rest);
+    }
+    if (!car_out_add(local, out, first)) {
+        return false;
+    }
+    if (!spread(local, out)) {
+        car_out_clear(local, out);
+        return false;
+    }
+    out->list->bytes = rest;
+    out->list->offset = written;
+    out->list->cut = first->len - written - rest;
+    return true;
+}
+
+bool car_out_cut(struct car_net_local *local, struct car_out *out, size_t rest) {
+    size_t written;
+    struct car_blob *first = car_out_first(out, &written);
+    struct car_out kept = {0};
+    bool good = !first || rest == 0 || keep_rest(local, &kept, first, written, rest);
+    car_out_clear(local, out);
+    *out = kept;
+    return good;
 }
 
 void car_out_clear(struct car_net_local *local, struct car_out *out) {

@@ -1,7 +1,8 @@
 #include "carillon/net/response.h"
 
+#include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/http.h"
 
@@ -18,7 +19,7 @@ static void write_head(struct car_buf *out, const struct car_exchange *exchange,
     }
     if (!bodiless(r->status) && !r->endless) {
         CAR_BUF_LIT(out, "Content-Length: ");
-        car_buf_u64(out, r->body.len);
+        car_buf_u64(out, r->blob ? r->blob->len : r->body.len);
         CAR_BUF_LIT(out, "\r\n");
     }
     if (!exchange->keep_alive) {
@@ -35,11 +36,20 @@ static void write_head(struct car_buf *out, const struct car_exchange *exchange,
 
 void car_respond(struct car_exchange *exchange, const struct car_response *response) {
     struct car_buf *head = car_net_scratch(exchange->worker);
+    if (atomic_load_explicit(&car_net_local(exchange->worker)->net->draining, memory_order_relaxed)) {
+        exchange->keep_alive = false; /* its connection will be told to leave; a client that knows asks elsewhere */
+    }
     write_head(head, exchange, response);
     if (head->failed) {
         car_exchange_abort(exchange);
         return;
     }
+    car_exchange_tell(exchange, response->status);
     bool content = exchange->verb != CAR_HTTP_HEAD && !bodiless(response->status);
-    car_exchange_finish(exchange, response->owner, car_buf_view(head), content ? response->body : car_span_of(NULL, 0));
+    if (content && response->blob) {
+        car_exchange_finish_with(exchange, response->owner, car_buf_view(head), response->blob);
+    } else {
+        car_exchange_finish(exchange, response->owner, car_buf_view(head),
+                            content ? response->body : car_span_of(NULL, 0));
+    }
 }

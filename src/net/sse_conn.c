@@ -1,14 +1,16 @@
 #include "carillon/net/sse_conn.h"
 
+#include <string.h>
+
+#include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
+#include "carillon/net/boundary.h"
 #include "carillon/net/conn.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
+#include "carillon/net/net_metrics.h"
 #include "carillon/proto/http.h"
 #include "carillon/proto/sse.h"
-
-/* How long a client is asked to wait before it comes back, in the usual case. */
-#define RETRY_MS 2000
 
 static struct car_sse *sse_of(const struct car_conn *conn) {
     return conn->proto;
@@ -41,6 +43,28 @@ void car_sse_go_away(struct car_sse *sse) {
         car_conn_write_copy(sse->conn, NULL, car_buf_view(out));
     }
     car_conn_finish(sse->conn);
+}
+
+size_t car_sse_held(const struct car_sse *sse) {
+    return car_conn_held(sse->conn);
+}
+
+/* How much ends the event that has been begun. */
+static size_t event_rest(const char *events, size_t len, size_t written) {
+    const char *end = written > 0 ? memmem(events + written, len - written, "\n\n", 2) : NULL;
+    return end ? (size_t)(end + 2 - (events + written)) : 0;
+}
+
+void car_sse_shed(struct car_sse *sse) {
+    size_t written;
+    const struct car_blob *begun = car_conn_begun(sse->conn, &written);
+    if (!begun) {
+        car_conn_close(sse->conn);
+        return;
+    }
+    car_conn_cut(sse->conn, event_rest(begun->data, begun->len, written));
+    car_sse_go_away(sse);
+    car_conn_finish_soon(sse->conn);
 }
 
 /* A client has nothing to say on a stream. */
@@ -80,6 +104,7 @@ static void on_leave(struct car_conn *conn) {
 }
 
 static void on_ended(struct car_conn *conn) {
+    car_net_speaks(car_net_local(conn->worker)->metrics, CAR_SPEAKS_SSE, CAR_SPEAKS_HTTP);
     struct car_sse *sse = sse_of(conn);
     sse->ops->ended(sse);
 }
@@ -100,14 +125,16 @@ bool car_sse_open(struct car_sse *sse, struct car_exchange *exchange, const stru
                      "Connection: close\r\n");
     car_buf_span(out, car_buf_view(&exchange->headers));
     CAR_BUF_LIT(out, "\r\n");
-    car_sse_retry(out, RETRY_MS);
+    car_sse_retry(out, car_net_retry_ms()); /* for when the connection breaks, as those of others may, too */
     if (out->failed) {
         car_exchange_abort(exchange);
         return false;
     }
     sse->ops = ops;
+    car_exchange_tell(exchange, 200);
     sse->conn = car_exchange_switch(exchange, &OPS, sse);
     if (sse->conn) {
+        car_net_speaks(car_net_local(sse->conn->worker)->metrics, CAR_SPEAKS_HTTP, CAR_SPEAKS_SSE);
         car_conn_write_copy(sse->conn, NULL, car_buf_view(out));
         car_conn_wake_in(sse->conn, net_of(sse)->sse_keepalive_ms);
     }

@@ -4,11 +4,14 @@
 
 #include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
+#include "carillon/net/boundary.h"
 #include "carillon/net/conn.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
 #include "carillon/proto/deflate.h"
 #include "carillon/proto/http.h"
+
+#include "hoard.h"
 
 /* For the peer's answer to a close frame. */
 #define CLOSE_WAIT_MS 2000
@@ -79,7 +82,7 @@ void car_ws_limit(struct car_ws *ws, size_t bytes) {
 }
 
 void car_ws_belong(struct car_ws *ws, const void *owner) {
-    ws->conn->owner = owner;
+    car_conn_belong(ws->conn, owner);
 }
 
 static bool send_close(struct car_ws *ws, unsigned code, struct car_span reason) {
@@ -97,10 +100,32 @@ void car_ws_close(struct car_ws *ws, unsigned code, const char *reason) {
     }
 }
 
-void car_ws_go_away(struct car_ws *ws) {
+void car_ws_send_away(struct car_ws *ws, unsigned code, const char *why) {
     char reason[CAR_WS_REASON_MAX];
-    snprintf(reason, sizeof reason, "server going away; retry in %u ms", car_net_retry_ms());
-    car_ws_close(ws, CAR_WS_GOING_AWAY, reason);
+    snprintf(reason, sizeof reason, "%s; retry in %u ms", why, car_net_retry_ms());
+    car_ws_close(ws, code, reason);
+}
+
+void car_ws_go_away(struct car_ws *ws) {
+    car_ws_send_away(ws, CAR_WS_GOING_AWAY, "server going away");
+}
+
+size_t car_ws_held(const struct car_ws *ws) {
+    return car_conn_held(ws->conn);
+}
+
+void car_ws_shed(struct car_ws *ws) {
+    char reason[CAR_WS_REASON_MAX];
+    size_t written;
+    const struct car_blob *begun = car_conn_begun(ws->conn, &written);
+    if (!begun) {
+        car_conn_close(ws->conn); /* an answer of its own has been begun: nobody knows where its frame ends */
+        return;
+    }
+    car_conn_cut(ws->conn, car_ws_frame_rest(begun->data, begun->len, written));
+    snprintf(reason, sizeof reason, "out of memory for this tenant; retry in %u ms", car_net_retry_ms());
+    send_close(ws, CAR_WS_TRY_LATER, car_span_cstr(reason));
+    car_conn_finish_soon(ws->conn);
 }
 
 /* The peer broke the protocol: it is told, and the connection ends without waiting for its answer. */
@@ -115,6 +140,9 @@ static void on_message(void *user, enum car_ws_opcode op, char *data, size_t len
     struct car_ws *ws = user;
     if (ws->closing) {
         return;
+    }
+    if (ws->conn->hoard) {
+        car_hoard_drop(car_net_local(ws->conn->worker), &ws->conn->hoard); /* it is not to count twice */
     }
     ws->ops->message(ws, op, data, len);
     if (ws->conn->closing || car_conn_pending(ws->conn) > CAR_CONN_HIGH_WATER) {
@@ -168,6 +196,9 @@ static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
     if (code && !conn->closing) {
         fail(ws, code, why);
     }
+    if (car_ws_parser_kept(&ws->parser) >= CAR_HOARD_MIN) {
+        car_hoard_look_at(conn);
+    }
     return consumed; /* less than len where what is to be written is too much: the rest comes again when it has gone */
 }
 
@@ -217,8 +248,27 @@ static void on_leave(struct car_conn *conn) {
     }
 }
 
+/* What it does not read is its session's to answer for. */
+static void keeps(const struct car_conn *conn, struct car_keeping *keeping) {
+    keeping->input += car_ws_parser_kept(&ws_of(conn)->parser);
+}
+
+static void on_shed(struct car_conn *conn) {
+    struct car_ws *ws = ws_of(conn);
+    bool fits = car_hoard_fits(conn);
+    car_ws_parser_free(&ws->parser);
+    if (ws->closing) {
+        car_conn_close(conn);
+    } else if (!fits) {
+        fail(ws, CAR_WS_TOO_BIG, "a message that is more than all the memory that the tenant may use");
+    } else {
+        car_ws_shed(ws);
+    }
+}
+
 static void on_ended(struct car_conn *conn) {
     struct car_ws *ws = ws_of(conn);
+    car_net_speaks(car_net_local(conn->worker)->metrics, ws->ops->spoken, CAR_SPEAKS_HTTP);
     car_ws_parser_free(&ws->parser);
     ws->ops->ended(ws);
 }
@@ -229,6 +279,8 @@ static const struct car_conn_ops OPS = {
     .drained = on_drained,
     .wake = on_wake,
     .leave = on_leave,
+    .keeps = keeps,
+    .shed = on_shed,
     .ended = on_ended,
 };
 
@@ -314,11 +366,13 @@ bool car_ws_open(struct car_ws *ws, struct car_exchange *exchange, const struct 
         car_exchange_abort(exchange);
         return false;
     }
+    car_exchange_tell(exchange, 101);
     ws->conn = car_exchange_switch(exchange, &OPS, ws);
     if (!ws->conn) {
         return false;
     }
     ws->ops = ops;
+    car_net_speaks(car_net_local(ws->conn->worker)->metrics, CAR_SPEAKS_HTTP, ops->spoken);
     ws->deflate_bits = pmd.on ? (uint8_t)pmd.server_bits : 0;
     car_ws_parser_init(&ws->parser, net_of(ws)->max_body, pmd.on);
     car_conn_write_copy(ws->conn, NULL, car_buf_view(out));

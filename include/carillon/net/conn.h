@@ -13,6 +13,10 @@
 
 struct car_blob;
 struct car_conn;
+struct car_flow;
+struct car_hoard;
+struct car_keeping;
+struct car_tls;
 struct car_worker;
 
 /* While more than this waits to be written, the connection is not read from. */
@@ -31,6 +35,14 @@ struct car_conn_ops {
     void (*wake)(struct car_conn *conn);
     /* The server is going away: say good-bye, and finish. */
     void (*leave)(struct car_conn *conn);
+    /* The server's time is up: answer what has come in part, and finish; where that is nothing, go on. NULL: nothing
+     * ever is. */
+    void (*last)(struct car_conn *conn);
+    /* What it keeps for longer than a turn (hoard.h): adds input that is not whole, and answers where they are not left
+     * to a session; may say whose it is. NULL: nothing. */
+    void (*keeps)(const struct car_conn *conn, struct car_keeping *keeping);
+    /* Its owner has no memory left: say so, let go of what is kept, and finish. Where `keeps` is. */
+    void (*shed)(struct car_conn *conn);
     /* The connection is closed: free `proto`. The last call. */
     void (*ended)(struct car_conn *conn);
 };
@@ -44,8 +56,9 @@ struct car_conn_ops {
  */
 struct car_conn {
     const struct car_conn_ops *ops;
-    void *proto;       /* the protocol's state */
-    const void *owner; /* whose bytes may go out: a tenant, or NULL for nobody's in particular */
+    void *proto;           /* the protocol's state */
+    const void *owner;     /* whose bytes may go out: a tenant, or NULL for nobody's in particular (car_conn_belong) */
+    struct car_flow *flow; /* in which it is served, and to which that is charged */
     struct car_worker *worker;
     struct car_out out;
     struct car_task turn;
@@ -62,11 +75,14 @@ struct car_conn {
     bool finishing : 1;             /* nothing more is taken for output */
     bool shut : 1;                  /* our end is closed, the peer's is not yet */
     bool closing : 1;               /* the descriptor is closed, `ended` will be called */
+    bool cut : 1;                   /* what waited has been thrown away (car_conn_cut) */
     bool turned_away : 1;           /* over the limit: counted in the worker's turned_away as well */
     struct car_conn *next, **pprev; /* among the worker's connections */
     struct car_timer timer;
     uint64_t wake_at;     /* in uv_now's milliseconds */
     struct car_buf *held; /* input that the protocol left */
+    struct car_tls *tls;  /* NULL in the clear */
+    struct car_hoard *hoard;
 };
 
 /* Takes over an accepted socket; NULL, and it is closed, where memory ran out. The protocol starts with `ops`, and sets
@@ -77,23 +93,33 @@ struct car_conn *car_conn_open(struct car_worker *worker, int fd, const struct c
  * over; its bytes come first. */
 void car_conn_begin_with(struct car_conn *conn, struct car_buf *input);
 
-/* Takes the descriptor away, open, for another worker: here the connection is closed. What waits to be written is
- * dropped, so that it has gone out before. Returns the descriptor. */
-int car_conn_release(struct car_conn *conn);
+/* Takes the descriptor away, open, and what it is spoken to with (NULL in the clear), for another worker: here the
+ * connection is closed. What waits to be written is dropped, so that it has gone out before. Returns the descriptor. */
+int car_conn_release(struct car_conn *conn, struct car_tls **tls);
+
+/* TLS from here on, where the net has it (car_tls_use), beginning with the `len` bytes that were read already: none, or
+ * from within `input`, less than CAR_READ_SIZE. It is closed where memory ran out. */
+void car_conn_secure(struct car_conn *conn, const char *bytes, size_t len);
 
 /* Reads what the socket has brought along, and watches it from then on. Once; it is closed where that fails. */
 void car_conn_begin(struct car_conn *conn);
 
-/*
- * The last functions before the socket. What they take is written at the end of the turn. Bytes of an owner other than
- * the connection's are refused: the connection is closed at once and the fault counted. false where nothing will be
- * written. They never block, and never fail for slowness: whoever writes much asks car_conn_is_full first.
- *
- * car_conn_write takes a reference to a blob, whose tag says whose it is: for what goes to several sockets.
- * car_conn_write_copy copies bytes of `owner`, NULL for nobody's in particular: for what goes to one.
- */
-bool car_conn_write(struct car_conn *conn, struct car_blob *blob);
-bool car_conn_write_copy(struct car_conn *conn, const void *owner, struct car_span bytes);
+/* Whose bytes may go out from now on; whose flow it is served in, too. */
+void car_conn_belong(struct car_conn *conn, const void *owner);
+
+/* A tenant has no memory left: throws away what waits, but for the first `rest` bytes, which end what has been begun,
+ * and are at the head of one blob of its owner's (car_conn_begun). */
+void car_conn_cut(struct car_conn *conn, size_t rest);
+
+/* The blob of its owner's that stands first in what waits, and how much of it has been written, or put into records; an
+ * empty one where nothing waits; NULL where something else stands there. Borrowed. */
+const struct car_blob *car_conn_begun(const struct car_conn *conn, size_t *written);
+
+/* Ends as car_conn_finish does, but waits a moment only for a peer that takes nothing. */
+void car_conn_finish_soon(struct car_conn *conn);
+
+/* Bytes of memory that are counted as its owner's for what its socket does not take. */
+size_t car_conn_held(const struct car_conn *conn);
 
 /* Whether the socket is behind. true promises a later call of `drained`, unless the connection ends. */
 bool car_conn_is_full(struct car_conn *conn);
@@ -125,6 +151,9 @@ void car_conn_finish(struct car_conn *conn);
 
 /* Closes at once. `ended` comes later, from the loop. Harmless when repeated. */
 void car_conn_close(struct car_conn *conn);
+
+/* Puts the connection first into that list of its worker's, out of the one that it is in. */
+void car_conn_list(struct car_conn *conn, struct car_conn **head);
 
 /* The worker's watches report to it. */
 void car_conn_ready(struct car_watch *watch, unsigned what);

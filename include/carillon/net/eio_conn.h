@@ -14,6 +14,7 @@ struct car_eio;
 struct car_eio_polling;
 struct car_eio_ws;
 struct car_exchange;
+struct car_hoard;
 struct car_http_request;
 struct car_worker;
 
@@ -34,6 +35,9 @@ struct car_eio_ops {
     void (*upgraded)(struct car_eio *eio);
     /* The server goes away: call car_eio_go_away, at once or when what is owed has been sent. */
     void (*leave)(struct car_eio *eio);
+    /* Bytes that it keeps of messages for longer than a turn; car_eio_weigh says that they may have changed. NULL:
+     * none. It keeps them until `ended` at most. */
+    size_t (*kept)(const struct car_eio *eio);
     /* The session has ended: free what embeds it. The last call. */
     void (*ended)(struct car_eio *eio);
 };
@@ -66,18 +70,22 @@ struct car_eio {
     struct car_eio_polling *polling; /* NULL once it is on WebSocket, and nothing is left to be read */
     struct car_eio_ws *probe;        /* a WebSocket that may take over */
     const void *owner;               /* the tenant whose bytes it may carry; NULL as yet */
+    struct car_hoard *hoard;
     struct car_timer timer;
     struct car_task turn; /* answers a poll, reads on, ends */
     uint64_t ping_at;     /* when the next ping is due, in the loop's milliseconds */
     uint64_t deadline;    /* for its answer, or, once `closing`, for the next poll */
     uint64_t connect_by;  /* UINT64_MAX once the peer has said what it wants */
     uint8_t key[16];      /* the secret part of its id */
+    uint16_t last_code;   /* what a WebSocket that comes yet is told, once `closing` */
     bool awaiting_pong : 1;
     bool ping_unread : 1;   /* the ping waits for a poll to take it along */
     bool awaiting_room : 1; /* somebody waits for `drained` */
+    bool leaving : 1;       /* it has been told that the server goes away */
     bool closing : 1;       /* nothing more is taken for output */
     bool over : 1;          /* `ended` comes */
     bool ended_by_peer : 1; /* it has said so itself */
+    bool was_shed : 1;      /* it ended for want of memory */
 };
 
 /* The headers of a request to the server's path are in: moves it to the worker that has its session (see
@@ -117,17 +125,33 @@ bool car_eio_is_full(struct car_eio *eio);
 enum car_eio_form car_eio_form(const struct car_eio *eio);
 
 /* Ends the session when what waits has gone out: with a close frame of that code on WebSocket, a close packet on
- * long-polling. `reason` is static. */
+ * long-polling. */
 void car_eio_close(struct car_eio *eio, unsigned code, const char *reason);
 
-/* As car_eio_close with 1001, and the time after which the client shall come back. */
+/* As car_eio_close, for a client that shall come back: the reason says after which time, and `why` is 80 bytes at most.
+ */
+void car_eio_send_away(struct car_eio *eio, unsigned code, const char *why);
+
+/* The same with 1001. */
 void car_eio_go_away(struct car_eio *eio);
+
+/* Its owner has no memory left: throws away what waits and what is kept, and ends, on WebSocket with 1013. */
+void car_eio_shed(struct car_eio *eio);
+
+/* Finds out how much the session makes the server keep (hoard.h): of what came, a payload and what `kept` says, and of
+ * what nobody polls. It is its owner's memory. */
+void car_eio_weigh(struct car_eio *eio);
+
+/* Bytes of memory that wait for its peer, as they are counted (net.h). */
+size_t car_eio_held(const struct car_eio *eio);
 
 /* The peer broke the protocol, as `code` says to a WebSocket: the session ends at once. */
 void car_eio_fail(struct car_eio *eio, unsigned code, const char *why);
 
-/* Has all sessions of a worker take their leave; ends them as they are. */
-void car_eio_leave_all(struct car_worker *worker);
+/* Has sessions of a worker take their leave, `most` of those that have not yet; returns how many. */
+size_t car_eio_leave_some(struct car_worker *worker, size_t most);
+
+/* Ends all sessions of a worker as they are. */
 void car_eio_end_all(struct car_worker *worker);
 
 /* Writes the session's id: CAR_EIO_SID_LEN characters, no NUL. */

@@ -2,47 +2,20 @@
 #define CARILLON_NET_HTTP_CONN_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#include "carillon/base/address.h"
-#include "carillon/base/buf.h"
-#include "carillon/proto/http.h"
-
-struct car_conn;
-struct car_conn_ops;
-struct car_net_local;
+struct car_address;
+struct car_buf;
+struct car_exchange;
+struct car_http_request;
+struct car_tls;
 struct car_worker;
 
-#define CAR_REQUEST_ID_MAX 64
+/* Why a connection beyond what there is room for is refused, with 503. */
+#define CAR_HTTP_FULL "too many connections, or too little memory"
 
-/*
- * One request and its answer. Made when the headers are in, gone once it is answered; where the answer takes longer
- * than the connection lives, it stays for whoever holds it, and answering does nothing.
- *
- * Belongs to the connection's worker. A connection has one at a time: the next request is read when this one is
- * answered, so answers cannot overtake each other.
- */
-struct car_exchange {
-    struct car_worker *worker;
-    struct car_exchange *next_spare;
-    struct car_conn *conn; /* NULL once the connection has gone */
-    const void *owner;     /* whose bytes the answer may hold: the tenant that was asked as, once it is known */
-    enum car_http_method verb;
-    bool keep_alive; /* after the answer; the answerer may turn it off, and says so in its headers */
-    bool answered;
-    bool http10;
-    bool draining; /* the server was going away already when the request began */
-    bool client_known;
-    struct car_address client; /* where `client_known`: who the request is from, as the application has found out */
-    /* Set, in `begin` or `request`, by who wants to know of its end without their answer. The connection has gone, and
-     * `conn` is NULL: the exchange is still theirs to end, at once or later. A peer that closes its side is then gone
-     * as well. Or the request never became whole, and is refused next: `conn` is not NULL, and the exchange is no
-     * longer theirs. */
-    void (*gone)(struct car_exchange *exchange);
-    void *holder;           /* theirs */
-    struct car_buf headers; /* header lines that go with every answer of this exchange */
-    char request_id[CAR_REQUEST_ID_MAX + 1];
-};
+/* Why a request that is not whole is given up. */
+#define CAR_HTTP_SHED     "out of memory for this tenant"
+#define CAR_HTTP_TOO_MUCH "the body is more than all the memory that the tenant may use"
 
 /* Who answers. On the connection's worker. */
 struct car_http_app {
@@ -51,54 +24,27 @@ struct car_http_app {
      * waits for leave to send the body (req->expect_continue), the status that the request gets whatever the body is,
      * and a static reason (RFC 9110, section 10.1.1): then comes `refuse`. May be NULL. */
     int (*begin)(void *app, struct car_exchange *exchange, const struct car_http_request *req, const char **why);
+    /* Whether it is answered however short memory is. */
+    bool (*always)(void *app, const struct car_http_request *req);
     /* The request is whole: answer it now or later, exactly once (car_exchange_finish or car_exchange_switch). */
     void (*request)(void *app, struct car_exchange *exchange, const struct car_http_request *req);
     /* The request is not acceptable (`status` is 4xx or 5xx): answer it now; the connection then ends. `begin` was not
      * called where the headers never became whole. */
     void (*refuse)(void *app, struct car_exchange *exchange, int status, const char *why);
+    /* Whose a request is that is not whole, as far as its headers say: an owner, or NULL. `req` has no body. */
+    const void *(*whose)(void *app, const struct car_exchange *exchange, const struct car_http_request *req);
+    /* It is about to be answered with that status, whether the connection is still there or not. For counting; may be
+     * NULL. */
+    void (*answered)(void *app, const struct car_exchange *exchange, int status);
 };
 
 /* The protocol that a new connection starts with. Takes the socket over. `over_limit`: its first request is
- * answered 503, and it ends. On the worker's thread. */
+ * answered 503, unless the app answers that always, and it ends. On the worker's thread. */
 void car_http_conn_open(struct car_worker *worker, int fd, bool over_limit);
 
-/* Answers with a whole response, copied from `head` and `body`, whose bytes are `owner`'s (NULL: nobody's in
- * particular), and ends the exchange. */
-void car_exchange_finish(struct car_exchange *exchange, const void *owner, struct car_span head, struct car_span body);
-
-/* Memory ran out before there was an answer: closes the connection and ends the exchange. */
-void car_exchange_abort(struct car_exchange *exchange);
-
-/*
- * Turns the connection over to another protocol, and ends the exchange. `proto` becomes the connection's; bytes behind
- * the request go to the new protocol's `input`. Returns the connection; NULL where it has gone, and then `proto` is
- * still the caller's. Only from within `request`.
- */
-struct car_conn *car_exchange_switch(struct car_exchange *exchange, const struct car_conn_ops *ops, void *proto);
-
-/*
- * Moves the connection to another worker, where the request begins anew, as though it had just arrived there: `begin`
- * is called again. Ends the exchange here. What waits to be written goes out first. Only from within `begin`. false
- * where `to` is the exchange's own worker, the connection is to be turned away, or memory ran out: then nothing has
- * happened.
- */
-bool car_exchange_move(struct car_exchange *exchange, const struct car_http_request *req, struct car_worker *to);
-
-/* The other end of that: takes over a socket and the input that was read from it, and who is at its other end (NULL: it
- * says so itself). On the worker's thread. */
-void car_http_conn_take(struct car_worker *worker, int fd, const struct car_address *peer, struct car_buf *input);
-
-/*
- * Who the connection is from: the socket's peer or, where a trusted proxy has begun it with a PROXY header, whom that
- * names. Found out when first asked for, and known until the connection leaves HTTP; the next worker knows it as well
- * (car_exchange_move). X-Forwarded-For is not looked at: see guard/peer.h. On the worker's thread, as long as the
- * exchange lasts. CAR_EINVAL where the socket is none of IP's. CAR_ECLOSED where the connection has gone, or is closing
- * or was reset by its peer before anybody asked: there is nobody to hear an answer, so whoever counts by addresses
- * refuses.
- */
-int car_exchange_peer(const struct car_exchange *exchange, struct car_address *out);
-
-/* Frees the exchanges that the worker keeps for later requests. */
-void car_http_free_spares(struct car_net_local *local);
+/* The other end of car_exchange_move: takes over a socket, its TLS (NULL in the clear) and the input that was read from
+ * it, and who is at its other end (NULL: it says so itself). On the worker's thread. */
+void car_http_conn_take(struct car_worker *worker, int fd, struct car_tls *tls, const struct car_address *peer,
+                        struct car_buf *input);
 
 #endif

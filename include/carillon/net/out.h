@@ -39,6 +39,20 @@ int car_out_pieces(const struct car_out *out, struct iovec *pieces, int max);
 /* The first `n` bytes have been written. false where memory ran out: what waits is then not to be trusted. */
 bool car_out_advance(struct car_net_local *local, struct car_out *out, size_t n);
 
+/* The socket takes no more: counts what waits as memory of the owner's (net.h), a blob that several sockets share in
+ * equal parts. Repeated, it counts what has come or gone since. Where memory runs out, nothing is counted. */
+void car_out_hold(struct car_net_local *local, struct car_out *out, const void *owner);
+
+/* What is counted. */
+size_t car_out_held(const struct car_out *out);
+
+/* The blob that stands first, and how much of it has been written; NULL where nothing waits. */
+struct car_blob *car_out_first(const struct car_out *out, size_t *written);
+
+/* Drops what waits, but for the first `rest` bytes of those of the first blob that have not been written. false where
+ * memory ran out: then nothing waits. */
+bool car_out_cut(struct car_net_local *local, struct car_out *out, size_t rest);
+
 /* Drops what waits. */
 void car_out_clear(struct car_net_local *local, struct car_out *out);
 

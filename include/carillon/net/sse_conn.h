@@ -46,4 +46,10 @@ void car_sse_finish(struct car_sse *sse);
 /* The same, and tells the client after which time to come back. */
 void car_sse_go_away(struct car_sse *sse);
 
+/* Its owner has no memory left: throws away what waits, ends the event that has been begun, and goes away. */
+void car_sse_shed(struct car_sse *sse);
+
+/* Bytes of memory that wait for its peer, as they are counted (net.h). */
+size_t car_sse_held(const struct car_sse *sse);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "carillon/base/span.h"
+#include "carillon/net/net_metrics.h"
 #include "carillon/proto/ws.h"
 #include "carillon/proto/ws_handshake.h"
 
@@ -28,6 +29,7 @@ struct car_ws_ops {
     /* Where it is not NULL, what is spoken over the WebSocket has a heartbeat of its own: no pings are sent, and nobody
      * is dropped for silence. Called when the time of car_ws_wake_in is over; once it may be called without that. */
     void (*wake)(struct car_ws *ws);
+    enum car_spoken spoken; /* what it counts as */
 };
 
 /* A connection that speaks WebSocket (RFC 6455). Embedded by its user. Belongs to the connection's worker. */
@@ -77,7 +79,18 @@ bool car_ws_is_stuck(struct car_ws *ws);
 /* Sends a close frame, and ends the connection when the peer has answered it or had time to. */
 void car_ws_close(struct car_ws *ws, unsigned code, const char *reason);
 
-/* Closes with 1001 and the time after which the client shall come back. */
+/* As car_ws_close, for a client that shall come back: the reason says after which time, and `why` is 80 bytes at most.
+ */
+void car_ws_send_away(struct car_ws *ws, unsigned code, const char *why);
+
+/* Its owner has no memory left: throws away what waits, ends the frame that has been begun, and closes with 1013 and
+ * the time after which the client shall come back. */
+void car_ws_shed(struct car_ws *ws);
+
+/* Bytes of memory that wait for its peer, as they are counted (net.h). */
+size_t car_ws_held(const struct car_ws *ws);
+
+/* As car_ws_send_away, with 1001. */
 void car_ws_go_away(struct car_ws *ws);
 
 #endif
