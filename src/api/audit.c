@@ -12,15 +12,17 @@
 #include "call.h"
 #include "client.h"
 #include "command.h"
+#include "refusals.h"
 #include "respond.h"
 
-/* Refusals that say something about who asks. The others are about what, and would fill the log with typing errors. */
-static const int STATUSES[] = {401, 403, 429};
+/* Refusals that say something about who asks, or how much. The others are about what, and would fill the log with
+ * typing errors. */
+static const int STATUSES[] = {401, 403, 413, 429, 503};
 
 static bool is_told(int status) {
     for (size_t i = 0; i < sizeof STATUSES / sizeof *STATUSES; i++) {
         if (status == STATUSES[i]) {
-            return car_audit_wants();
+            return true;
         }
     }
     return false;
@@ -30,7 +32,7 @@ static bool is_told(int status) {
 static int status_of(const struct car_refusal *refusal) {
     for (size_t i = 0; i < sizeof STATUSES / sizeof *STATUSES; i++) {
         if (strcmp(refusal->code, car_problem_code(STATUSES[i])) == 0) {
-            return car_audit_wants() ? STATUSES[i] : 0;
+            return STATUSES[i];
         }
     }
     return 0;
@@ -68,16 +70,24 @@ static struct car_span wanted_by(const struct car_api *api, const struct car_cla
     return api->auth.mode == CAR_AUTH_OPEN && claim->tenant.ptr ? CAR_SPAN("open") : car_span_of(NULL, 0);
 }
 
-/* Without a key that somebody has put there. */
+/* Of a path, or of a part of one: without a key that somebody has put there. */
 static struct car_span path_of(struct car_span path) {
     const char *key = path.len ? memmem(path.ptr, path.len, CAR_KEY_SCHEME, sizeof CAR_KEY_SCHEME - 1) : NULL;
     size_t before = key ? (size_t)(key - path.ptr) : 0;
     return key && path.len - before >= CAR_KEY_TEXT ? car_span_of(path.ptr, before + sizeof CAR_KEY_SCHEME - 1) : path;
 }
 
-/* Writes the line, with whose it is. */
-static void tell(const struct car_api *api, struct car_audit_entry entry, const struct car_identity *who,
-                 struct car_span named) {
+/* Writes the line; a refusal is kept for the administrator, too, whether there is a log or not. */
+static void enter(struct car_worker *worker, const struct car_audit_entry *entry, struct car_tenant *tenant) {
+    if (strcmp(entry->outcome, CAR_AUDIT_REFUSED) == 0) {
+        car_refusals_note(worker, entry, tenant);
+    }
+    car_audit(entry);
+}
+
+/* The same, with whose it is. */
+static void tell(const struct car_api *api, struct car_worker *worker, struct car_audit_entry entry,
+                 const struct car_identity *who, struct car_span named) {
     struct shown room;
     if (who->tenant) {
         entry.credential = credential_of(api, who->grant, &room);
@@ -87,7 +97,7 @@ static void tell(const struct car_api *api, struct car_audit_entry entry, const 
     } else {
         entry.tenant = named;
     }
-    car_audit(&entry);
+    enter(worker, &entry, who->tenant);
 }
 
 /* The same for a claim that is refused. Where its credential is good, but for something else, the line says whose it
@@ -102,7 +112,7 @@ static void tell_claim(const struct car_api *api, struct car_worker *worker, str
     if (entry.status == 403 && api->auth.mode != CAR_AUTH_OPEN) {
         (void)car_auth_claim(&api->auth, worker->reader, &shown, &who, &ignored);
     }
-    tell(api, entry, &who, claim->tenant);
+    tell(api, worker, entry, &who, claim->tenant);
     car_identity_drop(&who);
 }
 
@@ -133,19 +143,36 @@ static struct car_audit_entry entry_of(const struct car_exchange *exchange, cons
     };
 }
 
-void car_audit_request(const struct car_api *api, const struct car_exchange *exchange,
-                       const struct car_http_request *req, const char *act, int status, const char *why) {
+void car_audit_claim(const struct car_api *api, const struct car_exchange *exchange, const struct car_http_request *req,
+                     const char *act, int status, const char *why) {
     struct car_claim claim;
     struct car_claim_texts texts;
     const char *ignored;
     char room[CAR_ADDRESS_TEXT];
+    struct car_audit_entry entry = entry_of(exchange, req, act, CAR_AUDIT_REFUSED, status, why);
+    entry.peer = peer_of(api, exchange, req, room);
+    (void)car_claim_read(req, api->auth.mode != CAR_AUTH_OPEN, &claim, &texts, &ignored);
+    tell_claim(api, exchange->worker, entry, &claim);
+    car_claim_free(&texts);
+}
+
+void car_audit_request(const struct car_api *api, const struct car_exchange *exchange,
+                       const struct car_http_request *req, const char *act, int status, const char *why) {
     if (is_told(status)) {
-        struct car_audit_entry entry = entry_of(exchange, req, act, CAR_AUDIT_REFUSED, status, why);
-        entry.peer = peer_of(api, exchange, req, room);
-        (void)car_claim_read(req, api->auth.mode != CAR_AUTH_OPEN, &claim, &texts, &ignored);
-        tell_claim(api, exchange->worker, entry, &claim);
-        car_claim_free(&texts);
+        car_audit_claim(api, exchange, req, act, status, why);
     }
+}
+
+void car_audit_turned_away(const struct car_exchange *exchange, const char *why) {
+    char room[CAR_ADDRESS_TEXT];
+    struct car_address peer;
+    struct car_audit_entry entry = {.act = "connect",
+                                    .outcome = CAR_AUDIT_REFUSED,
+                                    .status = 503,
+                                    .request_id = car_span_cstr(exchange->request_id),
+                                    .reason = why};
+    entry.peer = text_of(car_exchange_peer(exchange, &peer) == 0 ? &peer : NULL, room);
+    enter(exchange->worker, &entry, NULL);
 }
 
 void car_audit_call(const struct car_call *call, const char *act, const char *outcome, int status, const char *why) {
@@ -155,7 +182,7 @@ void car_audit_call(const struct car_call *call, const char *act, const char *ou
     } else if (status >= 400 ? is_told(status) : car_audit_wants()) {
         struct car_audit_entry entry = entry_of(call->exchange, call->req, act, outcome, status, why);
         entry.peer = peer_of(call->api, call->exchange, call->req, room);
-        tell(call->api, entry, &call->who, car_span_of(NULL, 0));
+        tell(call->api, call->exchange->worker, entry, &call->who, car_span_of(NULL, 0));
     }
 }
 
@@ -180,20 +207,35 @@ void car_audit_act(const struct car_api *api, const struct car_exchange *exchang
     }
 }
 
-void car_audit_namespace(const struct car_api *api, struct car_worker *worker, const struct car_identity *who,
-                         const struct car_address *client, const struct car_claim *claim, struct car_span nsp,
-                         const struct car_refusal *refusal) {
+void car_audit_act_failed(const struct car_call *call, int status) {
+    car_audit_act(call->api, call->exchange, &call->who, call->act, status, path_of(call->id), path_of(call->kid));
+}
+
+void car_audit_act_refused(struct car_call *call, int status, const char *detail, const struct car_field_error *error) {
+    car_audit_act_failed(call, status);
+    car_respond_problem(call->exchange, status, detail, error, NULL);
+}
+
+void car_audit_act_read(const struct car_call *call) {
+    if (call->who.tenant || !call->api->auth.admin_open) {
+        car_audit_act(call->api, call->exchange, &call->who, call->act, 200, call->id, call->kid);
+    }
+}
+
+void car_audit_namespace(const struct car_subscriber *subscriber, const struct car_identity *who,
+                         const struct car_claim *claim, struct car_span nsp, const struct car_refusal *refusal) {
     char room[CAR_ADDRESS_TEXT];
     struct car_audit_entry entry = {.act = "socketio",
                                     .outcome = CAR_AUDIT_REFUSED,
                                     .status = status_of(refusal),
-                                    .peer = text_of(client, room),
+                                    .request_id = car_span_cstr(subscriber->request_id),
+                                    .peer = text_of(subscriber->client, room),
                                     .path = nsp,
                                     .reason = refusal->message};
     if (entry.status && who->tenant) {
-        tell(api, entry, who, claim->tenant);
+        tell(subscriber->api, subscriber->worker, entry, who, claim->tenant);
     } else if (entry.status) {
-        tell_claim(api, worker, entry, claim);
+        tell_claim(subscriber->api, subscriber->worker, entry, claim);
     }
 }
 
@@ -202,10 +244,11 @@ static void tell_subscriber(const struct car_subscriber *subscriber, struct car_
     char room[CAR_ADDRESS_TEXT];
     struct shown shown;
     entry.peer = text_of(subscriber->client, room);
+    entry.request_id = car_span_cstr(subscriber->request_id);
     entry.tenant = car_tenant_id(subscriber->tenant);
     entry.subject = subscriber->name;
     entry.credential = credential_of(subscriber->api, subscriber->grant, &shown);
-    car_audit(&entry);
+    enter(subscriber->worker, &entry, subscriber->tenant);
 }
 
 void car_audit_refusal(const struct car_subscriber *subscriber, const char *act, const struct car_refusal *refusal) {

@@ -6,18 +6,23 @@
 #include "carillon/base/clock.h"
 #include "carillon/base/config.h"
 #include "carillon/base/uuid.h"
+#include "carillon/net/exchange.h"
 #include "carillon/proto/http.h"
 
 #define DATE          "Date: "
 #define HEADERS_USUAL 768
 
+/* What is no page needs nothing, should a browser take it for one. */
+#define POLICY "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+
 static const char SECURITY[] = "X-Content-Type-Options: nosniff\r\n"
                                "X-Frame-Options: DENY\r\n"
                                "Referrer-Policy: no-referrer\r\n"
-                               "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-                               "img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; "
-                               "base-uri 'none'; frame-ancestors 'none'\r\n"
-                               "Cross-Origin-Opener-Policy: same-origin\r\n";
+                               "Cross-Origin-Opener-Policy: same-origin\r\n" POLICY;
+
+static const char PAGE_POLICY[] = "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+                                  "img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; "
+                                  "base-uri 'none'; frame-ancestors 'none'\r\n";
 
 const char car_preflight_headers[] =
     "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
@@ -99,6 +104,24 @@ static struct car_span common_lines(void) {
     return car_span_of(lines, sizeof lines - 1);
 }
 
+/* Whether the path is one of those that pages have. */
+static bool is_page(struct car_span path) {
+    struct car_span end = CAR_SPAN(".html");
+    return car_span_eq(path, CAR_SPAN("/")) ||
+           (path.len > end.len && car_span_eq(car_span_of(path.ptr + path.len - end.len, end.len), end));
+}
+
+static void standing_lines(struct car_buf *out, bool page) {
+    struct car_span lines = common_lines();
+    if (page) {
+        lines.len -= sizeof POLICY - 1;
+    }
+    car_buf_span(out, lines);
+    if (page) {
+        CAR_BUF_LIT(out, PAGE_POLICY);
+    }
+}
+
 void car_begin(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req) {
     give_id(exchange, req);
     struct car_buf *out = &exchange->headers;
@@ -109,7 +132,10 @@ void car_begin(const struct car_api *api, struct car_exchange *exchange, const s
     if (req) {
         cors(out, api->config, req);
     }
-    car_buf_span(out, common_lines());
+    standing_lines(out, req && is_page(req->path));
+    if (exchange->secure) {
+        CAR_BUF_LIT(out, "Strict-Transport-Security: max-age=31536000\r\n");
+    }
 }
 
 /* Whether the origin's host and port are those that the request was sent to. */

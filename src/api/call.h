@@ -3,7 +3,7 @@
 
 #include "carillon/api/api.h"
 #include "carillon/guard/auth.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/proto/http.h"
 
 /* One request on its way through a resource; lives for the handler's call. What outlives it keeps the exchange. */
@@ -16,6 +16,7 @@ struct car_call {
     struct car_span id, kid;     /* what stands for {id} and {kid} in the route's path; absent where it has none */
     struct car_identity who;     /* for routes that want a tenant */
     struct car_takings *takings; /* of the limits that it is held to */
+    const char *act; /* of an administrative one: what the audit log calls it; static, the handler's to set */
 };
 
 /* A resource's function: answers the exchange, now or later. */
@@ -45,6 +46,9 @@ car_handler car_tenant_key_create;
 car_handler car_tenant_key_list;
 car_handler car_tenant_key_delete;
 car_handler car_tenant_token;
+car_handler car_overview;
+car_handler car_metrics;
+car_handler car_settings;
 car_handler car_health;
 car_handler car_livez;
 car_handler car_readyz;

@@ -15,6 +15,7 @@
 #include "audit.h"
 #include "call.h"
 #include "respond.h"
+#include "terms.h"
 
 /* What an API key lets its holder do. To administer is the administrator's. */
 #define SCOPES (CAR_SCOPE_PUBLISH | CAR_SCOPE_SUBSCRIBE)
@@ -25,14 +26,19 @@ static void changing_free(struct car_changing *changing) {
     free(changing);
 }
 
-/* What the change was made to, beside the tenant. */
-static struct car_span target_of(const struct car_changing *changing) {
+/* What the change was made to, beside the tenant: a key, or which of its terms. */
+static struct car_span target_of(const struct car_changing *changing, char room[CAR_TERMS_NAMES]) {
+    if (changing->change.partly) {
+        car_terms_names(changing->change.members, room);
+        return car_span_cstr(room);
+    }
     return changing->change.key ? car_span_cstr(changing->key.kid) : car_span_of(NULL, 0);
 }
 
 static void tell(struct car_changing *changing, int status) {
+    char room[CAR_TERMS_NAMES];
     car_audit_act(changing->api, changing->exchange, &changing->who, changing->act, status,
-                  car_tenant_id(changing->change.tenant), target_of(changing));
+                  car_tenant_id(changing->change.tenant), target_of(changing, room));
 }
 
 static void refuse(struct car_changing *changing, int status, const char *why) {
@@ -70,10 +76,10 @@ static void on_done(struct car_log_change *change) {
 }
 
 struct car_changing *car_changing_new(struct car_call *call, enum car_log_change_kind kind, struct car_tenant *tenant,
-                                      const char *act, void (*answer)(struct car_changing *changing)) {
+                                      void (*answer)(struct car_changing *changing)) {
     struct car_changing *changing = calloc(1, sizeof *changing);
     if (!changing) {
-        car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
+        car_audit_act_refused(call, 503, "out of memory", NULL);
         return NULL;
     }
     changing->change = (struct car_log_change){.kind = kind, .tenant = tenant, .done = on_done};
@@ -81,7 +87,7 @@ struct car_changing *car_changing_new(struct car_call *call, enum car_log_change
     changing->api = call->api;
     changing->who = call->who;
     (void)car_grant_ref(changing->who.grant);
-    changing->act = act;
+    changing->act = call->act;
     changing->answer = answer;
     return changing;
 }

@@ -25,9 +25,9 @@ struct car_changing {
     char text[CAR_KEY_TEXT + 1]; /* of a new key, NUL-terminated; it is wiped */
 };
 
-/* A change of that kind, by whoever calls. NULL where it was refused, and answered. */
+/* A change of that kind, by whoever calls, as `act` says. NULL where it was refused, and answered. */
 struct car_changing *car_changing_new(struct car_call *call, enum car_log_change_kind kind, struct car_tenant *tenant,
-                                      const char *act, void (*answer)(struct car_changing *changing));
+                                      void (*answer)(struct car_changing *changing));
 
 /* Gives the change a new key of its tenant, which its `text` is of. */
 void car_changing_make_key(struct car_changing *changing);

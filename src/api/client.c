@@ -3,6 +3,7 @@
 #include "carillon/api/api.h"
 #include "carillon/base/err.h"
 #include "carillon/guard/peer.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/net.h"
 
 bool car_client_of(const struct car_api *api, const struct car_exchange *exchange, const struct car_http_request *req,

@@ -9,8 +9,11 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/net/net.h"
+#include "carillon/proto/traceparent.h"
 #include "carillon/runtime/worker.h"
 
+#include "api_metrics.h"
+#include "certificate.h"
 #include "draft.h"
 #include "event_array.h"
 #include "join.h"
@@ -26,17 +29,72 @@ int car_refuse(struct car_refusal *refusal, const char *code, const char *what, 
     return CAR_EINVAL;
 }
 
+/* Reading. */
+
+int car_command_read(struct car_span text, struct car_command *command, struct car_json_value *whole) {
+    enum { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, TRACEPARENT, SINCE, SINCE_ID, LIMIT, EPOCH, TOKEN, MEMBERS };
+    struct car_json_member m[MEMBERS] = {
+        [TYPE] = {.name = "type"},
+        [REF] = {.name = "ref"},
+        [MESSAGE] = {.name = "message"},
+        [METADATA] = {.name = "metadata"},
+        [EVENT_TYPE] = {.name = "event_type"},
+        [TRACEPARENT] = {.name = "traceparent"},
+        [SINCE] = {.name = "since"},
+        [SINCE_ID] = {.name = "sinceId"},
+        [LIMIT] = {.name = "limit"},
+        [EPOCH] = {.name = "epoch"},
+        [TOKEN] = {.name = "token"},
+    };
+    int err = car_json_pick(text, m, MEMBERS, whole);
+    *command = (struct car_command){
+        .type = m[TYPE].value,
+        .ref = m[REF].value,
+        .message = m[MESSAGE].value,
+        .metadata = m[METADATA].value,
+        .event_type = m[EVENT_TYPE].value,
+        .type_name = m[EVENT_TYPE].name,
+        .traceparent = m[TRACEPARENT].value,
+        .since = m[SINCE].value,
+        .since_id = m[SINCE_ID].value,
+        .limit = m[LIMIT].value,
+        .epoch = m[EPOCH].value,
+        .token = m[TOKEN].value,
+    };
+    return err;
+}
+
+void car_command_type_is_event_type(struct car_command *command) {
+    if (command->event_type.kind == CAR_JSON_ABSENT) {
+        command->event_type = command->type;
+        command->type_name = "type";
+    }
+}
+
 /* post_event */
 
 static void on_done(struct car_publish *publish) {
     struct car_post *post = (struct car_post *)publish; /* its first member */
     struct car_event *event = post->event;
     bool stored = publish->status == 0;
+    struct car_refusal refusal;
     if (stored) {
         car_posted_log(post->api->config, event, post->began_us);
+    } else {
+        car_post_refusal(post, &refusal);
     }
+    car_count_publish(publish->worker, stored ? NULL : &refusal);
     post->answer(post, stored ? event : NULL);
     car_event_unref(&event);
+}
+
+/* As car_posting_traceparent has it of a header. */
+static struct car_span read_traceparent(const struct car_json_value *value, char text[CAR_TRACEPARENT_LEN]) {
+    struct car_buf decoded = CAR_BUF_INIT;
+    bool good = value->kind == CAR_JSON_STRING && car_json_string_decode(value->raw, &decoded) == 0 &&
+                car_traceparent_read(car_buf_view(&decoded), text);
+    car_buf_free(&decoded);
+    return good ? car_span_of(text, CAR_TRACEPARENT_LEN) : (struct car_span){0};
 }
 
 static int publish(const struct car_subscriber *subscriber, const struct car_draft *draft, struct car_post *post) {
@@ -56,13 +114,14 @@ static int publish(const struct car_subscriber *subscriber, const struct car_dra
     return err;
 }
 
-int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
-                     struct car_refusal *refusal) {
-    struct car_draft_members members = {command->message, command->metadata, command->type};
+static int post_event(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
+                      struct car_refusal *refusal) {
+    struct car_draft_members members = {command->message, command->metadata, command->event_type};
     struct car_draft_type type;
     struct car_draft draft;
     struct car_draft_refusal why;
     struct car_takings takings;
+    char trace[CAR_TRACEPARENT_LEN];
     car_takings_init(&takings);
     if (atomic_load_explicit(&subscriber->api->net->draining, memory_order_relaxed)) {
         return car_refuse(refusal, "unavailable", NULL, "the server is going away");
@@ -73,6 +132,9 @@ int car_command_post(const struct car_subscriber *subscriber, const struct car_c
     if (!(subscriber->scopes & CAR_SCOPE_PUBLISH)) {
         return car_refuse(refusal, "forbidden", NULL, car_auth_lacks(CAR_SCOPE_PUBLISH));
     }
+    if (!car_may_publish(subscriber->api, subscriber->certified)) {
+        return car_refuse(refusal, "forbidden", NULL, CAR_NO_CERTIFICATE);
+    }
     if (car_rate_command(subscriber, &takings, refusal) != 0) {
         return CAR_EINVAL;
     }
@@ -81,6 +143,7 @@ int car_command_post(const struct car_subscriber *subscriber, const struct car_c
         return car_refuse(refusal, car_problem_code(why.status), why.field, why.message);
     }
     draft.author = subscriber->name;
+    draft.traceparent = read_traceparent(&command->traceparent, trace);
     takings.bytes = draft.message.len + draft.metadata.len;
     if (car_rate_event(subscriber, &takings, refusal) != 0) {
         return CAR_EINVAL;
@@ -89,7 +152,20 @@ int car_command_post(const struct car_subscriber *subscriber, const struct car_c
     if (err == CAR_ECLOSED) {
         return car_refuse(refusal, "unauthorized", NULL, CAR_TENANT_GONE);
     }
-    return err ? car_refuse(refusal, "unavailable", NULL, "the tenant's queue is full") : 0;
+    if (err == CAR_ETOOBIG) {
+        return car_refuse(refusal, "too_large", NULL, CAR_NEVER_FITS);
+    }
+    const char *full = err == CAR_ENOMEM ? CAR_TENANT_NO_MEMORY : "the tenant's queue is full";
+    return err ? car_refuse(refusal, "unavailable", NULL, full) : 0;
+}
+
+int car_command_post(const struct car_subscriber *subscriber, const struct car_command *command, struct car_post *post,
+                     struct car_refusal *refusal) {
+    int err = post_event(subscriber, command, post, refusal);
+    if (err) {
+        car_count_publish(subscriber->worker, refusal);
+    }
+    return err;
 }
 
 void car_post_refusal(const struct car_post *post, struct car_refusal *refusal) {
@@ -171,7 +247,7 @@ int car_command_replay(const struct car_subscriber *subscriber, const struct car
 int car_replay_write(struct car_replay *replay, struct car_buf *out, struct car_refusal *refusal) {
     struct car_scan *scan = &replay->scan;
     if (scan->status) {
-        return car_refuse(refusal, "unavailable", NULL, "the log cannot be read");
+        return car_refuse(refusal, "unavailable", NULL, car_event_array_why(scan));
     }
     CAR_BUF_LIT(out, "\"events\":");
     car_event_array(out, scan);

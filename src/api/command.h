@@ -14,12 +14,26 @@ struct car_api;
 struct car_event;
 struct car_grant;
 
-/* What a subscriber asks for over its connection, whatever the transport: the values as they were sent. */
+/* What a subscriber asks for over its connection, whatever the transport: the values as they were sent, absent where
+ * they were not. Borrowed from the text that they stand in. */
 struct car_command {
-    struct car_json_value message, metadata, type;       /* post_event */
-    const char *type_name;                               /* what `type` is called there */
-    struct car_json_value since, since_id, limit, epoch; /* replay */
+    struct car_json_value type, ref;         /* which command it is, and what its answer is to say; over Socket.IO
+                                                both are said elsewhere, and `type` is post_event's (below) */
+    struct car_json_value message, metadata; /* post_event */
+    struct car_json_value event_type;        /* post_event */
+    const char *type_name;                   /* what that is called there */
+    struct car_json_value traceparent;       /* post_event; what is none is passed over */
+    struct car_json_value since, since_id;   /* replay, at most one of them */
+    struct car_json_value limit, epoch;      /* replay */
+    struct car_json_value token;             /* refresh */
 };
+
+/* Reads a command from a JSON object. `whole`, where not NULL, gets the value itself: where that is no object, all of
+ * the command is absent. 0, or an error of car_json_pick. */
+int car_command_read(struct car_span text, struct car_command *command, struct car_json_value *whole);
+
+/* Where `event_type` is absent, `type` stands for it. */
+void car_command_type_is_event_type(struct car_command *command);
 
 /* On whose behalf. */
 struct car_subscriber {
@@ -29,8 +43,10 @@ struct car_subscriber {
     struct car_span name;             /* the author of what it publishes; absent where it is nobody by name */
     unsigned scopes;                  /* CAR_SCOPE_… */
     bool ended;                       /* what it was let in with is good no more, and it is about to be closed */
+    bool certified;                   /* its connection has shown a client's certificate (car_may_publish) */
     const struct car_grant *grant;    /* what it was let in with; NULL where a name was enough */
     const struct car_address *client; /* where it is; NULL, or "::", where nobody knows */
+    const char *request_id;           /* of its handshake */
 };
 
 /* So many of its replays may be read at a time: each may hold as much as an answer does. */

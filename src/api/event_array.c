@@ -1,7 +1,10 @@
 #include "event_array.h"
 
+#include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/scan.h"
+
+#include "posted.h"
 
 static void put_array(struct car_buf *out, const struct car_scan *scan, bool reversed) {
     car_buf_char(out, '[');
@@ -20,4 +23,10 @@ void car_event_array(struct car_buf *out, const struct car_scan *scan) {
 
 void car_event_array_ascending(struct car_buf *out, const struct car_scan *scan) {
     put_array(out, scan, scan->descending);
+}
+
+const char *car_event_array_why(const struct car_scan *scan) {
+    return scan->status == CAR_ENOMEM ? CAR_TENANT_NO_MEMORY
+           : scan->status             ? "the log cannot be read"
+                                      : "out of memory";
 }

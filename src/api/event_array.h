@@ -11,4 +11,7 @@ void car_event_array(struct car_buf *out, const struct car_scan *scan);
 /* The same, oldest first. */
 void car_event_array_ascending(struct car_buf *out, const struct car_scan *scan);
 
+/* Why a scan has found nothing that could be told. Static. */
+const char *car_event_array_why(const struct car_scan *scan);
+
 #endif

@@ -92,7 +92,7 @@ static void on_found(struct car_scan *scan) {
         write_answer(&out, scan);
     }
     if (scan->status || out.failed) {
-        car_respond_problem(l->exchange, 503, scan->status ? "the log cannot be read" : "out of memory", NULL, NULL);
+        car_respond_problem(l->exchange, 503, car_event_array_why(scan), NULL, NULL);
     } else {
         struct car_response response = {
             .status = 200,

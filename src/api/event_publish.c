@@ -1,6 +1,7 @@
 #include "carillon/feed/event.h"
 #include "carillon/proto/json.h"
 
+#include "audit.h"
 #include "call.h"
 #include "posted.h"
 #include "posting.h"
@@ -34,6 +35,9 @@ static bool read_draft(struct car_call *call, struct car_draft *draft, struct ca
     if (car_posting_check(call, wanted, type, draft, &refusal) != 0) {
         struct car_field_error error = {refusal.field, refusal.message};
         const char *detail = refusal.status == 413 ? "the message is too long" : "the event breaks a rule";
+        if (refusal.status == 413) {
+            car_audit_call(call, "publish", CAR_AUDIT_REFUSED, 413, refusal.message);
+        }
         car_respond_problem(call->exchange, refusal.status, detail, &error, NULL);
         return false;
     }
@@ -43,6 +47,7 @@ static bool read_draft(struct car_call *call, struct car_draft *draft, struct ca
 void car_event_publish(struct car_call *call) {
     struct car_draft draft;
     struct car_draft_type type;
+    char trace[CAR_TRACEPARENT_LEN];
     uint64_t began = car_posted_begin();
     if (call->exchange->draining) {
         car_respond_problem(call->exchange, 503, "the server is going away", NULL, NULL);
@@ -51,6 +56,7 @@ void car_event_publish(struct car_call *call) {
     if (!read_draft(call, &draft, &type)) {
         return;
     }
+    draft.traceparent = car_posting_traceparent(call, trace);
     struct car_posting *posting = car_posting_new(call, 1, false, began);
     if (!posting) {
         return;

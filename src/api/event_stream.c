@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "carillon/api/api.h"
 #include "carillon/base/buf.h"
@@ -11,6 +12,8 @@
 #include "carillon/proto/sse.h"
 #include "carillon/runtime/worker.h"
 
+#include "admission.h"
+#include "api_metrics.h"
 #include "audit.h"
 #include "call.h"
 #include "client.h"
@@ -30,6 +33,7 @@ struct stream {
     struct car_lease *lease; /* NULL where a name was enough */
     struct car_room room;
     struct snapshot *snapshot; /* that is being read, before anything live is sent */
+    char request_id[];         /* of the handshake, for the audit log; NUL-terminated */
 };
 
 struct snapshot {
@@ -76,8 +80,27 @@ static void failed(struct car_session *session) {
     car_sse_finish(&of_session(session)->sse);
 }
 
-static const struct car_session_ops SESSION_OPS = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
+static size_t held(struct car_session *session) {
+    return car_sse_held(&of_session(session)->sse);
+}
+
+static void shed(struct car_session *session) {
+    car_sse_shed(&of_session(session)->sse);
+}
+
+static struct car_session_peer peer(const struct car_session *session) {
+    const struct stream *stream = (const struct stream *)((const char *)session - offsetof(struct stream, session));
+    return (struct car_session_peer){.client = &stream->client, .request_id = stream->request_id};
+}
+
+static const struct car_session_ops SESSION_OPS = {.offer = offer,
+                                                   .gap = gap,
+                                                   .too_slow = too_slow,
+                                                   .caught_up = caught_up,
+                                                   .failed = failed,
+                                                   .held = held,
+                                                   .shed = shed,
+                                                   .peer = peer};
 
 static void on_drained(struct car_sse *sse) {
     car_session_resume(&((struct stream *)sse)->session);
@@ -113,8 +136,10 @@ static void on_revoked(void *holder) {
                                               .tenant = car_session_tenant(&stream->session),
                                               .name = car_lease_name(stream->lease),
                                               .grant = stream->lease ? stream->lease->grant : NULL,
-                                              .client = &stream->client};
+                                              .client = &stream->client,
+                                              .request_id = stream->request_id};
     car_audit_subscriber(&subscriber, "sse", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
+    car_rooms_drop(stream->api->rooms, &stream->room);
     car_sse_finish(&stream->sse);
 }
 
@@ -221,6 +246,7 @@ static void open_stream(struct car_call *call, struct stream *stream, const stru
 void car_event_stream(struct car_call *call) {
     struct car_join join;
     const char *why = NULL;
+    call->exchange->resource = CAR_RESOURCE_STREAM; /* it may have been asked for as a list */
     if (car_join_read(call, true, &join, &why) != 0) {
         car_respond_problem(call->exchange, 400, why, NULL, NULL);
         return;
@@ -230,12 +256,17 @@ void car_event_stream(struct car_call *call) {
                     &(struct car_response){.status = 200, .type = "text/event-stream", .endless = true});
         return;
     }
-    struct stream *stream = calloc(1, sizeof *stream);
+    if (!car_admission_passes(call, join.has_cursor ? &join.cursor : NULL)) {
+        return;
+    }
+    size_t id_size = strlen(call->exchange->request_id) + 1;
+    struct stream *stream = calloc(1, sizeof *stream + id_size);
     if (!stream) {
         car_respond_problem(call->exchange, 503, "out of memory", NULL, NULL);
         return;
     }
     stream->api = call->api;
+    memcpy(stream->request_id, call->exchange->request_id, id_size);
     if (!car_room_take_or_refuse(call, "sse", &stream->room)) {
         free(stream);
         return;

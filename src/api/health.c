@@ -1,8 +1,6 @@
 #include <jansson.h>
 #include <malloc.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "carillon/api/api.h"
 #include "carillon/base/clock.h"
@@ -11,40 +9,19 @@
 #include "carillon/feed/log.h"
 #include "carillon/feed/registry.h"
 #include "carillon/feed/tenant.h"
-#include "carillon/guard/auth.h"
 #include "carillon/net/net.h"
-#include "carillon/proto/http.h"
 #include "carillon/runtime/worker.h"
 
-#include "audit.h"
 #include "call.h"
-#include "rate.h"
+#include "overseer.h"
+#include "process.h"
 #include "respond.h"
-
-/* statm is "size resident shared …", in pages. */
-static json_int_t resident_bytes(void) {
-    char text[128] = "";
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (!file) {
-        return 0;
-    }
-    size_t n = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    struct car_span rest = car_span_of(text, n);
-    struct car_span size;
-    struct car_span resident;
-    uint64_t pages = 0;
-    if (car_span_next(&rest, ' ', &size) && car_span_next(&rest, ' ', &resident)) {
-        (void)car_span_u64(resident, UINT64_MAX, &pages);
-    }
-    return (json_int_t)pages * sysconf(_SC_PAGESIZE);
-}
 
 static json_t *memory(void) {
     struct mallinfo2 heap = mallinfo2();
     json_int_t mapped = (json_int_t)heap.hblkhd;
-    return json_pack("{s:I,s:I,s:I}", "rss", resident_bytes(), "heapTotal", (json_int_t)heap.arena + mapped, "heapUsed",
-                     (json_int_t)heap.uordblks + mapped);
+    return json_pack("{s:I,s:I,s:I}", "rss", (json_int_t)car_process_resident(), "heapTotal",
+                     (json_int_t)heap.arena + mapped, "heapUsed", (json_int_t)heap.uordblks + mapped);
 }
 
 static json_int_t connections(const struct car_feed *feed) {
@@ -80,30 +57,8 @@ static void add(struct car_tenant *tenant, void *user) {
     }
 }
 
-/* Who the tenants are is the administrator's to know; where a name lets everybody in, everybody may list them. */
-static bool may_know_tenants(const struct car_call *call) {
-    const struct car_auth *auth = &call->api->auth;
-    struct car_identity who;
-    const char *why = NULL;
-    size_t shown = 0;
-    (void)car_http_header_get(call->req, "Authorization", &shown);
-    if (auth->mode == CAR_AUTH_OPEN || !shown) {
-        return auth->mode == CAR_AUTH_OPEN;
-    }
-    /* A guess is counted, and told of, though all else is answered. */
-    int status = car_rate_before(call->api, call->exchange, call->req, CAR_OF_ADMIN, call->takings, &why);
-    status =
-        status ? status : car_auth_admin(auth, call->worker->reader, call->req, car_span_of(NULL, 0), 0, &who, &why);
-    if (status) {
-        car_audit_call(call, "administer", CAR_AUDIT_REFUSED, status, why);
-    } else {
-        car_rate_undo(call->api, call->exchange, call->takings);
-    }
-    return status == 0;
-}
-
 void car_health(struct car_call *call) {
-    struct totals totals = {.feed = call->api->feed, .tenants = may_know_tenants(call) ? json_object() : NULL};
+    struct totals totals = {.feed = call->api->feed, .tenants = car_may_know_tenants(call) ? json_object() : NULL};
     car_registry_each(call->api->feed->registry, add, &totals);
     char now[CAR_RFC3339_LEN];
     car_rfc3339_write(car_clock_wall_ms(), now);

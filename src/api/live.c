@@ -1,10 +1,12 @@
 #include "live.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "carillon/api/api.h"
 #include "carillon/base/blob.h"
 #include "carillon/base/buf.h"
+#include "carillon/base/err.h"
 #include "carillon/base/log.h"
 #include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
@@ -12,11 +14,13 @@
 #include "carillon/proto/deflate.h"
 #include "carillon/runtime/worker.h"
 
+#include "admission.h"
 #include "audit.h"
 #include "begin.h"
 #include "call.h"
 #include "client.h"
 #include "command.h"
+#include "event_array.h"
 #include "join.h"
 #include "respond.h"
 #include "room.h"
@@ -44,7 +48,7 @@ static void gap(struct car_session *session, uint64_t from, uint64_t to) {
 static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
     (void)from;
     (void)to;
-    car_ws_close(&of_session(session)->ws, CAR_WS_TRY_LATER, "too slow: fell behind all that is kept");
+    car_ws_send_away(&of_session(session)->ws, CAR_WS_TRY_LATER, "too slow: fell behind all that is kept");
     return false;
 }
 
@@ -59,8 +63,27 @@ static void failed(struct car_session *session) {
     car_ws_close(&of_session(session)->ws, CAR_WS_INTERNAL, "the log cannot be read");
 }
 
-static const struct car_session_ops SESSION_OPS = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
+static size_t held(struct car_session *session) {
+    return car_ws_held(&of_session(session)->ws);
+}
+
+static void shed(struct car_session *session) {
+    car_ws_shed(&of_session(session)->ws);
+}
+
+static struct car_session_peer peer(const struct car_session *session) {
+    const struct car_live *live = (const struct car_live *)((const char *)session - offsetof(struct car_live, session));
+    return (struct car_session_peer){.client = &live->client, .request_id = live->request_id};
+}
+
+static const struct car_session_ops SESSION_OPS = {.offer = offer,
+                                                   .gap = gap,
+                                                   .too_slow = too_slow,
+                                                   .caught_up = caught_up,
+                                                   .failed = failed,
+                                                   .held = held,
+                                                   .shed = shed,
+                                                   .peer = peer};
 
 /* What the WebSocket calls. */
 
@@ -109,11 +132,12 @@ static void on_revoked(void *holder) {
     struct car_live *live = holder;
     struct car_subscriber subscriber = car_live_subscriber(live);
     car_audit_subscriber(&subscriber, "websocket", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
+    car_rooms_drop(live->api->rooms, &live->room); /* whoever ignores the close keeps no other out meanwhile */
     car_ws_close(&live->ws, CAR_WS_POLICY, CAR_REVOKED);
 }
 
 static const struct car_ws_ops WS_OPS = {
-    .message = on_message, .drained = on_drained, .leave = on_leave, .ended = on_ended};
+    .message = on_message, .drained = on_drained, .leave = on_leave, .ended = on_ended, .spoken = CAR_SPEAKS_WEBSOCKET};
 
 /* Opening. */
 
@@ -129,8 +153,10 @@ static void send_snapshot(struct car_live *live, const struct car_scan *scan, ui
     CAR_BUF_LIT(&out, "{\"type\":\"snapshot\",");
     car_join_snapshot(&out, scan, newest);
     car_buf_char(&out, '}');
-    if (scan->status || out.failed) {
-        car_ws_close(&live->ws, CAR_WS_INTERNAL, scan->status ? "the log cannot be read" : "out of memory");
+    if (scan->status == CAR_ENOMEM) {
+        car_ws_send_away(&live->ws, CAR_WS_TRY_LATER, car_event_array_why(scan));
+    } else if (scan->status || out.failed) {
+        car_ws_close(&live->ws, CAR_WS_INTERNAL, car_event_array_why(scan));
     } else {
         car_ws_send(&live->ws, live->tenant, CAR_WS_TEXT, car_buf_view(&out));
     }
@@ -185,6 +211,7 @@ static void open_live(struct car_call *call, struct car_live *live, const struct
     live->tenant = call->who.tenant;
     live->worker = worker;
     live->scopes = (uint8_t)call->who.scopes;
+    live->certified = exchange->certified;
     live->session.ops = &SESSION_OPS;
     (void)car_client_of(call->api, exchange, call->req, &live->client);
     if (!car_join_attach(call, &live->session, &live->lease, on_revoked, live, &newest)) {
@@ -221,12 +248,17 @@ void car_live_open(struct car_call *call) {
     if (!status && car_join_read(call, false, &join, &why) != 0) {
         status = 400;
     }
-    struct car_live *live = status ? NULL : calloc(1, sizeof *live);
+    if (!status && !car_admission_passes(call, join.has_cursor ? &join.cursor : NULL)) {
+        return;
+    }
+    size_t id_size = strlen(call->exchange->request_id) + 1;
+    struct car_live *live = status ? NULL : calloc(1, sizeof *live + id_size);
     if (!live) {
         car_respond_problem(call->exchange, status ? status : 503, status ? why : "out of memory", NULL, NULL);
         return;
     }
     live->api = call->api;
+    memcpy(live->request_id, call->exchange->request_id, id_size);
     if (!car_room_take_or_refuse(call, "websocket", &live->room)) {
         free(live);
         return;

@@ -28,8 +28,10 @@ struct car_live {
     uint32_t pending; /* what holds it: commands whose event is not in the log yet, and all that is being read */
     uint8_t replays;  /* of them, those that read */
     uint8_t scopes;   /* CAR_SCOPE_… */
-    bool leaving;     /* the server goes away, and something is owed first */
-    bool ended;
+    bool leaving : 1; /* the server goes away, and something is owed first */
+    bool ended : 1;
+    bool certified : 1; /* its connection has shown a client's certificate */
+    char request_id[];  /* of the handshake, for the audit log; NUL-terminated */
 };
 
 /* On whose behalf it asks. Lives as long as its lease, or until that is renewed. */

@@ -11,9 +11,6 @@
 #include "live.h"
 #include "refresh.h"
 
-/* The members of a command, by what they are for. */
-enum member { TYPE, REF, MESSAGE, METADATA, EVENT_TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, TOKEN, MEMBERS };
-
 /* Ends an answer that `begin` began, and sends it. */
 static void reply(struct car_live *live, struct car_buf *out) {
     car_buf_char(out, '}');
@@ -60,21 +57,10 @@ struct car_subscriber car_live_subscriber(const struct car_live *live) {
         .name = car_lease_name(live->lease),
         .scopes = live->scopes,
         .ended = car_lease_has_ended(live->lease),
+        .certified = live->certified,
         .grant = live->lease ? live->lease->grant : NULL,
         .client = &live->client,
-    };
-}
-
-static struct car_command command_of(const struct car_json_member *m) {
-    return (struct car_command){
-        .message = m[MESSAGE].value,
-        .metadata = m[METADATA].value,
-        .type = m[EVENT_TYPE].value,
-        .type_name = "event_type",
-        .since = m[SINCE].value,
-        .since_id = m[SINCE_ID].value,
-        .limit = m[LIMIT].value,
-        .epoch = m[EPOCH].value,
+        .request_id = live->request_id,
     };
 }
 
@@ -112,11 +98,10 @@ static void on_answer(struct car_post *post, const struct car_event *event) {
     waiting_free(w);
 }
 
-static void post_event(struct car_live *live, const struct car_json_member *m) {
+static void post_event(struct car_live *live, const struct car_command *command) {
     struct car_subscriber subscriber = car_live_subscriber(live);
-    struct car_command command = command_of(m);
     struct car_refusal refusal;
-    struct car_span ref = m[REF].value.raw;
+    struct car_span ref = command->ref.raw;
     struct waiting *w = car_block_new(sizeof *w + ref.len);
     if (!w) {
         car_ws_close(&live->ws, CAR_WS_INTERNAL, "out of memory");
@@ -129,7 +114,7 @@ static void post_event(struct car_live *live, const struct car_json_member *m) {
         memcpy(w->ref, ref.ptr, ref.len);
     }
     live->pending++;
-    if (car_command_post(&subscriber, &command, &w->post, &refusal) != 0) {
+    if (car_command_post(&subscriber, command, &w->post, &refusal) != 0) {
         live->pending--;
         waiting_free(w);
         car_audit_refusal(&subscriber, "publish", &refusal);
@@ -171,11 +156,10 @@ static void on_replay(struct car_replay *replay) {
     reading_free(r);
 }
 
-static void replay(struct car_live *live, const struct car_json_member *m) {
+static void replay(struct car_live *live, const struct car_command *command) {
     struct car_subscriber subscriber = car_live_subscriber(live);
-    struct car_command command = command_of(m);
     struct car_refusal refusal;
-    struct car_span ref = m[REF].value.raw;
+    struct car_span ref = command->ref.raw;
     if (live->replays == CAR_REPLAYS_MAX) {
         (void)car_refuse(&refusal, "rate_limited", NULL, "too many replays at a time");
         car_audit_refusal(&subscriber, "replay", &refusal);
@@ -193,7 +177,7 @@ static void replay(struct car_live *live, const struct car_json_member *m) {
     }
     live->pending++;
     live->replays++;
-    if (car_command_replay(&subscriber, &command, &r->replay, &refusal) != 0) {
+    if (car_command_replay(&subscriber, command, &r->replay, &refusal) != 0) {
         live->pending--;
         live->replays--;
         reply_refusal(live, ref, &refusal);
@@ -201,27 +185,27 @@ static void replay(struct car_live *live, const struct car_json_member *m) {
     }
 }
 
-static void ping(struct car_live *live, const struct car_json_member *m) {
-    reply(live, begin(live, "pong", m[REF].value.raw));
+static void ping(struct car_live *live, const struct car_command *command) {
+    reply(live, begin(live, "pong", command->ref.raw));
 }
 
-static void refresh(struct car_live *live, const struct car_json_member *m) {
+static void refresh(struct car_live *live, const struct car_command *command) {
     struct car_subscriber subscriber = car_live_subscriber(live);
     struct car_refreshed refreshed;
     struct car_refusal refusal;
-    if (car_refresh(&subscriber, live->lease, &m[TOKEN].value, &refreshed, &refusal) != 0) {
-        reply_refusal(live, m[REF].value.raw, &refusal);
+    if (car_refresh(&subscriber, live->lease, &command->token, &refreshed, &refusal) != 0) {
+        reply_refusal(live, command->ref.raw, &refusal);
         return;
     }
     live->scopes = refreshed.scopes;
-    struct car_buf *out = begin(live, "refreshed", m[REF].value.raw);
+    struct car_buf *out = begin(live, "refreshed", command->ref.raw);
     car_buf_printf(out, ",\"expires_at\":\"%.*s\"", CAR_RFC3339_LEN, refreshed.at);
     reply(live, out);
 }
 
 struct kind {
     const char *type;
-    void (*run)(struct car_live *live, const struct car_json_member *m);
+    void (*run)(struct car_live *live, const struct car_command *command);
 };
 
 static bool is(const struct kind *kind, struct car_span type) {
@@ -247,31 +231,20 @@ static const struct kind *kind_of(struct car_span literal) {
 }
 
 void car_live_command(struct car_live *live, struct car_span text) {
-    struct car_json_member m[MEMBERS] = {
-        [TYPE] = {.name = "type"},
-        [REF] = {.name = "ref"},
-        [MESSAGE] = {.name = "message"},
-        [METADATA] = {.name = "metadata"},
-        [EVENT_TYPE] = {.name = "event_type"},
-        [SINCE] = {.name = "since"},
-        [SINCE_ID] = {.name = "sinceId"},
-        [LIMIT] = {.name = "limit"},
-        [EPOCH] = {.name = "epoch"},
-        [TOKEN] = {.name = "token"},
-    };
+    struct car_command command;
     struct car_json_value whole;
-    if (car_json_pick(text, m, MEMBERS, &whole) != 0) {
+    if (car_command_read(text, &command, &whole) != 0) {
         reply_bad(live, car_span_of(NULL, 0), "the message is not valid JSON");
         return;
     }
-    if (whole.kind != CAR_JSON_OBJECT || m[TYPE].value.kind != CAR_JSON_STRING) {
-        reply_bad(live, m[REF].value.raw, "a message is an object with a type");
+    if (whole.kind != CAR_JSON_OBJECT || command.type.kind != CAR_JSON_STRING) {
+        reply_bad(live, command.ref.raw, "a message is an object with a type");
         return;
     }
-    const struct kind *kind = kind_of(m[TYPE].value.raw);
+    const struct kind *kind = kind_of(command.type.raw);
     if (kind) {
-        kind->run(live, m);
+        kind->run(live, &command);
     } else {
-        reply_bad(live, m[REF].value.raw, "unknown type");
+        reply_bad(live, command.ref.raw, "unknown type");
     }
 }

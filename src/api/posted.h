@@ -15,4 +15,10 @@ void car_posted_log(const struct car_config *config, const struct car_event *eve
 /* Why nothing is published to a tenant that was removed meanwhile. */
 #define CAR_TENANT_GONE "there is no such tenant"
 
+/* Why it is refused with 503. */
+#define CAR_TENANT_NO_MEMORY "the tenant uses as much memory as it may"
+
+/* Why it is refused with 413. */
+#define CAR_NEVER_FITS "is more than all the memory that the tenant may use (--tenant-memory)"
+
 #endif

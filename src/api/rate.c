@@ -6,6 +6,7 @@
 #include "carillon/base/err.h"
 #include "carillon/runtime/worker.h"
 
+#include "api_metrics.h"
 #include "audit.h"
 #include "call.h"
 #include "client.h"
@@ -37,6 +38,9 @@ static int status_of(int err) {
 static int settle(struct car_exchange *exchange, struct car_takings *takings, int err, const char **why) {
     if (takings->count) {
         show(exchange, takings);
+    }
+    if (err) {
+        car_count_limit(exchange->worker, takings);
     }
     *why = err ? car_takings_why(takings) : NULL;
     return status_of(err);
@@ -125,11 +129,13 @@ bool car_rate_publish(struct car_call *call, uint32_t events) {
 
 /* Commands. */
 
-static int refuse(const struct car_takings *takings, int err, struct car_refusal *refusal) {
+static int refuse(const struct car_worker *worker, const struct car_takings *takings, int err,
+                  struct car_refusal *refusal) {
     char words[sizeof refusal->message];
     if (!err) {
         return 0;
     }
+    car_count_limit(worker, takings);
     if (err == CAR_ETOOBIG) {
         return car_refuse(refusal, car_problem_code(413), NULL, car_takings_why(takings));
     }
@@ -144,16 +150,18 @@ int car_rate_command(const struct car_subscriber *subscriber, struct car_takings
     struct car_reader *reader = subscriber->worker->reader;
     int err = subscriber->client ? car_rates_take_ip(rates, reader, subscriber->client, false, takings) : 0;
     err = err ? err : car_rates_take_user(rates, reader, subscriber->tenant, subscriber->grant, takings);
-    return refuse(takings, err, refusal);
+    return refuse(subscriber->worker, takings, err, refusal);
 }
 
 int car_rate_event(const struct car_subscriber *subscriber, struct car_takings *takings, struct car_refusal *refusal) {
     int err = car_rates_take_events(&subscriber->api->rates, subscriber->worker->reader, subscriber->tenant, 1,
                                     takings->bytes, takings);
-    return refuse(takings, err, refusal);
+    return refuse(subscriber->worker, takings, err, refusal);
 }
 
 int car_rate_guess(const struct car_api *api, struct car_worker *worker, const struct car_address *client,
                    struct car_takings *takings, struct car_refusal *refusal) {
-    return client ? refuse(takings, car_rates_take_ip(&api->rates, worker->reader, client, true, takings), refusal) : 0;
+    return client
+               ? refuse(worker, takings, car_rates_take_ip(&api->rates, worker->reader, client, true, takings), refusal)
+               : 0;
 }

@@ -1,9 +1,11 @@
 #include "respond.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "carillon/base/buf.h"
-#include "carillon/net/http_conn.h"
+#include "carillon/net/exchange.h"
+#include "carillon/net/net.h"
 #include "carillon/proto/http.h"
 #include "carillon/proto/json.h"
 
@@ -14,15 +16,23 @@ void car_respond_json(struct car_exchange *exchange, int status, json_t *documen
         car_respond_problem(exchange, 500, NULL, NULL, NULL);
         return;
     }
+    struct car_buf body = CAR_BUF_INIT;
+    car_json_rewrite(&body, car_span_cstr(text)); /* harmless inside HTML, which jansson's is not */
+    free(text);
+    if (body.failed) {
+        car_buf_free(&body);
+        car_respond_problem(exchange, 503, "out of memory", NULL, NULL);
+        return;
+    }
     struct car_response response = {
         .status = status,
         .type = CAR_TYPE_JSON,
-        .body = car_span_cstr(text),
+        .body = car_buf_view(&body),
         .headers = "Cache-Control: no-store\r\n",
         .owner = exchange->owner,
     };
     car_respond(exchange, &response);
-    free(text);
+    car_buf_free(&body);
 }
 
 const char *car_problem_code(int status) {
@@ -71,8 +81,6 @@ static const char *headers_of(int status) {
         return "WWW-Authenticate: Bearer realm=\"carillon\", Tenant realm=\"carillon\"\r\n";
     case 426:
         return "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n";
-    case 503:
-        return "Retry-After: 1\r\n";
     default:
         return "";
     }
@@ -81,6 +89,12 @@ static const char *headers_of(int status) {
 static void member(struct car_buf *out, const char *lead, const char *value) {
     car_buf_span(out, car_span_cstr(lead));
     car_json_write_string(out, car_span_cstr(value));
+}
+
+/* Who is refused by a server that goes away comes back to another, and not in the same second as everybody else. */
+static void retry_after(struct car_buf *out, const struct car_exchange *exchange) {
+    unsigned seconds = exchange->draining ? car_net_retry_s() : 1;
+    car_buf_printf(out, "Retry-After: %u\r\n", seconds);
 }
 
 void car_respond_problem(struct car_exchange *exchange, int status, const char *detail,
@@ -101,6 +115,9 @@ void car_respond_problem(struct car_exchange *exchange, int status, const char *
     struct car_buf lines = CAR_BUF_INIT;
     CAR_BUF_LIT(&lines, "Cache-Control: no-store\r\n");
     car_buf_span(&lines, car_span_cstr(headers_of(status)));
+    if (status == 503 && !(headers && strstr(headers, "Retry-After: "))) {
+        retry_after(&lines, exchange);
+    }
     if (headers) {
         car_buf_span(&lines, car_span_cstr(headers));
     }

@@ -21,7 +21,7 @@ struct car_field_error {
 };
 
 /* Answers with a problem (RFC 9457). `detail` and `field` may be NULL. Adds the headers that the status asks for: Allow
- * is the caller's business, in `headers`. */
+ * is the caller's business, in `headers`, and so is Retry-After where another one is meant than the usual. */
 void car_respond_problem(struct car_exchange *exchange, int status, const char *detail,
                          const struct car_field_error *field, const char *headers);
 

@@ -9,6 +9,8 @@ struct car_api;
 struct car_call;
 struct car_exchange;
 struct car_http_request;
+struct car_tenant;
+struct car_worker;
 
 /* The header line that goes with a refusal for want of room: somebody has to leave first. */
 #define CAR_ROOM_RETRY "Retry-After: 5\r\n"
@@ -21,7 +23,12 @@ struct car_http_request;
 int car_room_take(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req,
                   struct car_tenant *tenant, struct car_room *room, const char **why);
 
-/* The same for a call, whose refusal is answered, and told to the audit log as that act's. false where it was. */
+/* Whether the tenant has as many subscribers as its memory has room for, one more of whom is then counted as refused.
+ * On the worker's thread. */
+bool car_room_is_short(const struct car_api *api, const struct car_worker *worker, const struct car_tenant *tenant);
+
+/* As car_room_take for a call, whose refusal is answered, and told to the audit log as that act's. false where it was.
+ */
 bool car_room_take_or_refuse(const struct car_call *call, const char *act, struct car_room *room);
 
 #endif

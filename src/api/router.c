@@ -5,9 +5,11 @@
 #include "carillon/base/config.h"
 #include "carillon/runtime/worker.h"
 
+#include "api_metrics.h"
 #include "audit.h"
 #include "begin.h"
 #include "call.h"
+#include "certificate.h"
 #include "client.h"
 #include "rate.h"
 #include "respond.h"
@@ -54,14 +56,29 @@ static const char *act_of(const struct car_route *route, enum car_http_method ve
     return verb == CAR_HTTP_POST ? "publish" : "read";
 }
 
+static int identify_for_scope(const struct car_api *api, const struct car_exchange *exchange,
+                              const struct car_http_request *req, unsigned scope, struct car_identity *who,
+                              const char **why) {
+    int status = car_auth_request_for(&api->auth, exchange->worker->reader, req, scope, who, why);
+    if (!status && scope == CAR_SCOPE_PUBLISH && !car_may_publish(api, exchange->certified)) {
+        car_identity_drop(who);
+        *who = (struct car_identity){0};
+        *why = CAR_NO_CERTIFICATE;
+        status = 403;
+    }
+    return status;
+}
+
 /* Whose the request is, where the resource's asker lets them in. 0 and *who; else the status, and why. */
-static int identify_for(const struct car_api *api, struct car_reader *reader, const struct car_http_request *req,
-                        const struct car_route *route, struct car_span id, struct car_identity *who, const char **why) {
+static int identify_for(const struct car_api *api, const struct car_exchange *exchange,
+                        const struct car_http_request *req, const struct car_route *route, struct car_span id,
+                        struct car_identity *who, const char **why) {
+    struct car_reader *reader = exchange->worker->reader;
     switch (route->asker) {
     case CAR_ANYBODY:
         return 0;
     case CAR_OF_TENANT:
-        return car_auth_request_for(&api->auth, reader, req, scope_of(req->verb), who, why);
+        return identify_for_scope(api, exchange, req, scope_of(req->verb), who, why);
     default:
         break;
     }
@@ -84,9 +101,9 @@ static bool identify(struct car_call *call, const struct car_route *route) {
     if (route->asker == CAR_OF_ADMIN || route->asker == CAR_OF_EITHER) {
         (void)car_client_find(call->api, call->exchange, call->req); /* for what is told of it when it is done */
     }
-    int status = identify_for(call->api, call->worker->reader, call->req, route, call->id, &call->who, &why);
+    int status = identify_for(call->api, call->exchange, call->req, route, call->id, &call->who, &why);
     if (status) {
-        car_audit_call(call, act, CAR_AUDIT_REFUSED, status, why);
+        car_audit_claim(call->api, call->exchange, call->req, act, status, why);
         car_respond_problem(call->exchange, status, why, NULL, NULL);
         return false;
     }
@@ -108,6 +125,7 @@ static void dispatch(struct car_call *call) {
         return;
     }
     car_handler *handler = car_route_handler(route, call->exchange->verb);
+    call->exchange->resource = car_resource_of(route, call->exchange->verb);
     call->id = segments.id;
     call->kid = segments.kid;
     if (!handler) {
@@ -147,9 +165,10 @@ static int foresee(const struct car_api *api, struct car_exchange *exchange, con
         *why = "this method is not for this path";
         return 405;
     }
+    exchange->resource = car_resource_of(route, req->verb);
     car_takings_init(&takings);
     int status = car_rate_before(api, exchange, req, route->asker, &takings, why);
-    status = status ? status : identify_for(api, exchange->worker->reader, req, route, segments.id, &who, why);
+    status = status ? status : identify_for(api, exchange, req, route, segments.id, &who, why);
     car_identity_drop(&who);
     if (status) {
         car_audit_request(api, exchange, req, act_of(route, req->verb), status, *why);
@@ -205,8 +224,48 @@ static void on_refuse(void *app, struct car_exchange *exchange, int status, cons
     if (!exchange->request_id[0]) {
         car_begin(app, exchange, NULL);
     }
+    if (status == 503) {
+        car_audit_turned_away(exchange, why);
+    }
     /* The contract has one status for a head that is too large, whichever part of it is. */
     car_respond_problem(exchange, status == 414 ? 431 : status, why, NULL, NULL);
 }
 
-const struct car_http_app car_api_app = {.begin = on_begin, .request = on_request, .refuse = on_refuse};
+/* Whoever looks after the server is told how it is: it is not to be ended, nor taken out, for want of room. */
+static bool on_always(void *app, const struct car_http_request *req) {
+    struct car_route_segments segments;
+    const struct car_route *route = req->path.ptr ? car_route_find(req->path, &segments) : NULL;
+    (void)app;
+    return route && (route->get == car_livez || route->get == car_readyz || route->get == car_health ||
+                     route->get == car_metrics);
+}
+
+/* Whether they may publish shows when the request is whole. */
+static const void *on_whose(void *app, const struct car_exchange *exchange, const struct car_http_request *req) {
+    const struct car_api *api = app;
+    struct car_route_segments segments;
+    struct car_identity who = {0};
+    const char *why = NULL;
+    const struct car_route *route = req->path.ptr ? car_route_find(req->path, &segments) : NULL;
+    if (!route || route->asker != CAR_OF_TENANT || !car_route_handler(route, req->verb) ||
+        identify_for_scope(api, exchange, req, scope_of(req->verb), &who, &why) != 0) {
+        return NULL;
+    }
+    const struct car_tenant *tenant = who.tenant;
+    car_identity_drop(&who);
+    return tenant;
+}
+
+static void on_answered(void *app, const struct car_exchange *exchange, int status) {
+    (void)app;
+    car_count_answer(exchange, status);
+}
+
+const struct car_http_app car_api_app = {
+    .begin = on_begin,
+    .request = on_request,
+    .refuse = on_refuse,
+    .whose = on_whose,
+    .always = on_always,
+    .answered = on_answered,
+};

@@ -23,10 +23,13 @@ static const struct car_route ROUTES[] = {
      .asker = CAR_OF_ADMIN},
     {CAR_SPAN_INIT("/api/v1/tenants/{id}/keys/{kid}"), .del = car_tenant_key_delete, .asker = CAR_OF_ADMIN},
     {CAR_SPAN_INIT("/api/v1/tenants/{id}/token"), .post = car_tenant_token, .asker = CAR_OF_EITHER},
+    {CAR_SPAN_INIT("/api/v1/overview"), .get = car_overview, .asker = CAR_OF_ADMIN},
+    {CAR_SPAN_INIT("/api/v1/settings"), .get = car_settings},
     {CAR_SPAN_INIT("/health"), .get = car_health},
     {CAR_SPAN_INIT("/api/health"), .get = car_health},
     {CAR_SPAN_INIT("/livez"), .get = car_livez},
     {CAR_SPAN_INIT("/readyz"), .get = car_readyz},
+    {CAR_SPAN_INIT("/metrics"), .get = car_metrics},
 };
 
 /* What the segment of a pattern is the name of; NULL where it is spelled out. */

@@ -1,4 +1,5 @@
 #include "sio.h"
+#include "sio_greeting.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 #include "carillon/proto/ws.h"
 #include "carillon/runtime/worker.h"
 
+#include "admission.h"
+#include "api_metrics.h"
 #include "audit.h"
 #include "begin.h"
 #include "call.h"
@@ -26,6 +29,8 @@
 
 /* Of one packet; the reference server's number. */
 #define ATTACHMENTS_MAX 10
+
+#define NOT_CONNECTED "a packet for a namespace that is not connected"
 
 static struct car_sio *of(struct car_eio *eio) {
     return (struct car_sio *)eio; /* its first member */
@@ -79,7 +84,7 @@ static bool offer(struct car_session *session, struct car_blob *packets) {
 static bool too_slow(struct car_session *session, uint64_t from, uint64_t to) {
     (void)from;
     (void)to;
-    car_eio_close(&of_session(session)->sio->eio, CAR_WS_TRY_LATER, "too slow: fell behind all that is kept");
+    car_eio_send_away(&of_session(session)->sio->eio, CAR_WS_TRY_LATER, "too slow: fell behind all that is kept");
     return false;
 }
 
@@ -87,7 +92,7 @@ static void gap(struct car_session *session, uint64_t from, uint64_t to) {
     struct car_sio_socket *socket = of_session(session);
     if (socket->recovered) {
         /* It was promised everything. It comes back, and begins anew. */
-        car_eio_close(&socket->sio->eio, CAR_WS_TRY_LATER, "what was missed has been forgotten meanwhile");
+        car_eio_send_away(&socket->sio->eio, CAR_WS_TRY_LATER, "what was missed has been forgotten meanwhile");
         return;
     }
     struct car_buf *out = car_sio_begin(socket->sio, CAR_SOCKETIO_EVENT, car_sio_name(socket->sio, socket->nsp), NULL);
@@ -116,8 +121,27 @@ static void failed(struct car_session *session) {
     car_eio_close(&of_session(session)->sio->eio, CAR_WS_INTERNAL, "the log cannot be read");
 }
 
-const struct car_session_ops car_sio_session_ops = {
-    .offer = offer, .gap = gap, .too_slow = too_slow, .caught_up = caught_up, .failed = failed};
+static size_t held(struct car_session *session) {
+    return car_eio_held(&of_session(session)->sio->eio);
+}
+
+static void shed(struct car_session *session) {
+    car_eio_shed(&of_session(session)->sio->eio);
+}
+
+static struct car_session_peer peer(const struct car_session *session) {
+    const struct car_sio *sio = ((const struct car_sio_socket *)session)->sio; /* its first member */
+    return (struct car_session_peer){.client = &sio->client, .request_id = sio->request_id};
+}
+
+const struct car_session_ops car_sio_session_ops = {.offer = offer,
+                                                    .gap = gap,
+                                                    .too_slow = too_slow,
+                                                    .caught_up = caught_up,
+                                                    .failed = failed,
+                                                    .held = held,
+                                                    .shed = shed,
+                                                    .peer = peer};
 
 /* What the Engine.IO session calls. */
 
@@ -143,7 +167,7 @@ static void on_packet(struct car_sio *sio, const struct car_socketio_packet *pac
         socket = car_span_eq(packet->nsp, car_sio_name(sio, nsp)) ? sio->sockets[nsp] : NULL;
     }
     if (!socket || packet->type == CAR_SOCKETIO_CONNECT_ERROR) {
-        car_eio_fail(&sio->eio, CAR_WS_PROTOCOL_ERROR, "a packet for a namespace that is not connected");
+        car_eio_fail(&sio->eio, CAR_WS_PROTOCOL_ERROR, NOT_CONNECTED);
     } else if (packet->type == CAR_SOCKETIO_DISCONNECT) {
         disconnect(sio, socket->nsp);
     } else if (packet->type == CAR_SOCKETIO_EVENT || packet->type == CAR_SOCKETIO_BINARY_EVENT) {
@@ -160,6 +184,8 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
     case 0:
         if (whole) {
             on_packet(sio, &packet);
+        } else if (!sio->tenant) {
+            car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, NOT_CONNECTED); /* nobody's memory is to hold its attachments */
         }
         break;
     case CAR_ETOOBIG:
@@ -172,6 +198,16 @@ static void on_message(struct car_eio *eio, bool binary, struct car_span data) {
         car_eio_fail(eio, CAR_WS_PROTOCOL_ERROR, "a malformed packet");
         break;
     }
+    if (sio->decoder.pending || eio->hoard) {
+        if (whole) {
+            car_socketio_decoder_free(&sio->decoder);
+        }
+        car_eio_weigh(eio);
+    }
+}
+
+static size_t kept(const struct car_eio *eio) {
+    return car_socketio_decoder_kept(&((const struct car_sio *)eio)->decoder); /* its first member */
 }
 
 static void on_drained(struct car_eio *eio) {
@@ -196,7 +232,10 @@ static void on_leave(struct car_eio *eio) {
     for (int i = 0; i < CAR_SIO_NSPS; i++) {
         if (sio->sockets[i]) {
             struct car_buf *out = car_sio_begin(sio, CAR_SOCKETIO_EVENT, car_sio_name(sio, (enum car_sio_nsp)i), NULL);
-            CAR_BUF_LIT(out, "[\"system_message\",{\"message\":\"the server is going away; connect again\"}]");
+            car_buf_printf(out,
+                           "[\"system_message\",{\"message\":\"the server is going away; connect again\","
+                           "\"retry_ms\":%u}]",
+                           car_net_retry_ms());
             car_sio_send(sio, out);
         }
     }
@@ -234,6 +273,7 @@ static const struct car_eio_ops EIO_OPS = {
     .drained = on_drained,
     .upgraded = on_upgraded,
     .leave = on_leave,
+    .kept = kept,
     .ended = on_ended,
 };
 
@@ -263,8 +303,13 @@ static void read_asked(struct car_sio *sio, struct car_worker *worker, const str
 /* What the handshake was good for has ended, and no namespace has been connected to yet. */
 static void on_asked_ended(void *holder) {
     struct car_sio *sio = holder;
-    struct car_subscriber subscriber = {
-        .api = sio->api, .tenant = sio->asked, .worker = sio->eio.worker, .name = car_lease_name(sio->asked_lease)};
+    struct car_subscriber subscriber = {.api = sio->api,
+                                        .tenant = sio->asked,
+                                        .worker = sio->eio.worker,
+                                        .name = car_lease_name(sio->asked_lease),
+                                        .grant = sio->asked_grant,
+                                        .client = &sio->client,
+                                        .request_id = sio->request_id};
     car_audit_subscriber(&subscriber, "socketio", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
     car_eio_close(&sio->eio, CAR_WS_POLICY, CAR_REVOKED);
 }
@@ -282,29 +327,35 @@ static int lease_asked(struct car_sio *sio, struct car_worker *worker) {
     return err == CAR_ECLOSED ? 0 : err;
 }
 
-/* 0; or the status to refuse it with. */
-static int let_in(struct car_sio *sio, struct car_exchange *exchange, const struct car_http_request *req,
-                  const char **why) {
+/* false where it is refused, and answered. */
+static bool let_in(struct car_sio *sio, struct car_exchange *exchange, const struct car_http_request *req) {
+    const char *why = "out of memory";
     read_asked(sio, exchange->worker, req);
-    *why = "out of memory";
-    return lease_asked(sio, exchange->worker) ? 503
-                                              : car_room_take(sio->api, exchange, req, sio->asked, &sio->room, why);
+    if (!car_admission_passes_as(sio->api, exchange, sio->asked)) {
+        return false;
+    }
+    int status =
+        lease_asked(sio, exchange->worker) ? 503 : car_room_take(sio->api, exchange, req, sio->asked, &sio->room, &why);
+    if (status) {
+        car_audit_request(sio->api, exchange, req, "socketio", status, why);
+        car_respond_problem(exchange, status, why, NULL, status == 429 ? CAR_ROOM_RETRY : NULL);
+    }
+    return !status;
 }
 
 static struct car_eio *open_sio(void *app, struct car_exchange *exchange, const struct car_http_request *req) {
     struct car_api *api = app;
-    struct car_sio *sio = calloc(1, sizeof *sio);
-    const char *why = NULL;
+    size_t id_size = strlen(exchange->request_id) + 1;
+    struct car_sio *sio = calloc(1, sizeof *sio + id_size);
     if (!sio) {
         car_eio_unavailable(exchange);
         return NULL;
     }
     sio->api = api;
+    memcpy(sio->request_id, exchange->request_id, id_size);
+    sio->certified = exchange->certified;
     (void)car_client_of(api, exchange, req, &sio->client);
-    int status = let_in(sio, exchange, req, &why);
-    if (status) {
-        car_audit_request(api, exchange, req, "socketio", status, why);
-        car_respond_problem(exchange, status, why, NULL, status == 429 ? CAR_ROOM_RETRY : NULL);
+    if (!let_in(sio, exchange, req)) {
         let_go(sio);
         free(sio);
         return NULL;
@@ -342,7 +393,12 @@ static int judge(const struct car_sio *sio, struct car_exchange *exchange, const
 static bool admit_to_sio(struct car_eio *eio, struct car_exchange *exchange, const struct car_http_request *req) {
     const struct car_sio *sio = (const struct car_sio *)eio; /* its first member */
     const char *why = NULL;
-    int status = judge(sio, exchange, req, &why);
+    int status = 403;
+    if (sio->certified && !exchange->certified) {
+        why = "the session began with a client certificate"; /* by which it may publish */
+    } else {
+        status = judge(sio, exchange, req, &why);
+    }
     if (status) {
         car_audit_request(sio->api, exchange, req, "socketio", status, why);
         car_respond_problem(exchange, status, why, NULL, NULL);
@@ -384,12 +440,14 @@ static bool opens(const struct car_http_request *req) {
 }
 
 void car_sio_request(struct car_call *call) {
+    bool first = opens(call->req);
+    call->exchange->resource = first ? CAR_RESOURCE_SESSION : CAR_RESOURCE_SOCKETIO;
     if (!is_sio_path(call->req->path)) {
         car_respond_problem(call->exchange, 404, "there is nothing at this path", NULL, NULL);
     } else if (!car_origin_ok(call->api, call->req)) {
         car_audit_call(call, "socketio", CAR_AUDIT_REFUSED, 403, CAR_ORIGIN_REFUSED);
         car_eio_refuse(call->exchange, CAR_ENGINEIO_FORBIDDEN);
-    } else if (opens(call->req) ? car_rate_session(call) : true) {
+    } else if (first ? car_rate_session(call) : true) {
         car_eio_request(&call->api->sio, call->exchange, call->req);
     }
 }

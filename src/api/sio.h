@@ -58,8 +58,10 @@ struct car_sio {
     bool asked_named : 1;  /* the handshake names a tenant */
     bool leaving : 1;      /* the server goes away, and something is owed first */
     bool ended : 1;
-    unsigned pending; /* what holds it: commands whose event is not in the log yet, and all that is being read */
-    unsigned replays; /* of them, replays */
+    bool certified : 1; /* each of its connections has shown a client's certificate */
+    unsigned pending;   /* what holds it: commands whose event is not in the log yet, and all that is being read */
+    unsigned replays;   /* of them, replays */
+    char request_id[];  /* of the handshake, for the audit log; NUL-terminated */
 };
 
 /* What is wrong with a packet that was mended, for its author. */
@@ -81,9 +83,6 @@ void car_sio_expect(const struct car_api *api, struct car_exchange *exchange, co
 
 /* A client asks for a namespace. */
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet);
-
-/* The socket goes, and is not to be greeted any more. */
-void car_sio_drop_greeting(struct car_sio_socket *socket);
 
 /* On whose behalf a client asks over a socket. Lives as long as its lease, or until that is renewed. */
 struct car_subscriber car_sio_subscriber(const struct car_sio_socket *socket);

@@ -9,9 +9,6 @@
 #include "refresh.h"
 #include "sio.h"
 
-/* The members of a command's argument, by what they are for. */
-enum member { MESSAGE, METADATA, EVENT_TYPE, TYPE, SINCE, SINCE_ID, LIMIT, EPOCH, TOKEN, MEMBERS };
-
 /* A command, and how its author wants to hear of it. */
 struct asking {
     struct car_sio *sio;
@@ -162,14 +159,17 @@ static bool is(const struct car_json_value *name, const char *wanted) {
 }
 
 /* The first argument: an object, or nothing at all. false where it is something else. */
-static bool read_argument(const struct car_socketio_packet *packet, struct car_json_member *m) {
+static bool read_argument(const struct car_socketio_packet *packet, struct car_command *command) {
     struct car_span rest = packet->data.raw;
     struct car_json_value argument;
+    *command = (struct car_command){.type_name = "type"};
     (void)car_json_next(&rest, &argument); /* the name */
     if (!car_json_next(&rest, &argument) || argument.kind == CAR_JSON_NULL) {
         return true;
     }
-    return argument.kind == CAR_JSON_OBJECT && car_json_pick(argument.raw, m, MEMBERS, NULL) == 0;
+    bool good = argument.kind == CAR_JSON_OBJECT && car_command_read(argument.raw, command, NULL) == 0;
+    car_command_type_is_event_type(command);
+    return good;
 }
 
 struct car_subscriber car_sio_subscriber(const struct car_sio_socket *socket) {
@@ -180,8 +180,10 @@ struct car_subscriber car_sio_subscriber(const struct car_sio_socket *socket) {
         .name = car_lease_name(socket->lease),
         .scopes = socket->scopes,
         .ended = car_lease_has_ended(socket->lease),
+        .certified = socket->sio->certified,
         .grant = socket->lease ? socket->lease->grant : NULL,
         .client = &socket->sio->client,
+        .request_id = socket->sio->request_id,
     };
 }
 
@@ -202,11 +204,7 @@ static void refresh(const struct asking *asking, struct car_sio_socket *socket, 
 }
 
 void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_packet *packet) {
-    struct car_json_member m[MEMBERS] = {
-        [MESSAGE] = {.name = "message"}, [METADATA] = {.name = "metadata"}, [EVENT_TYPE] = {.name = "event_type"},
-        [TYPE] = {.name = "type"},       [SINCE] = {.name = "since"},       [SINCE_ID] = {.name = "sinceId"},
-        [LIMIT] = {.name = "limit"},     [EPOCH] = {.name = "epoch"},       [TOKEN] = {.name = "token"},
-    };
+    struct car_command command;
     struct car_sio *sio = socket->sio;
     const struct asking asking = {.sio = sio, .nsp = socket->nsp, .has_id = packet->has_id, .id = packet->id};
     const struct car_subscriber subscriber = car_sio_subscriber(socket);
@@ -221,22 +219,11 @@ void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_pa
         answer_bad(&asking, "bad_request", "unknown event");
     } else if (packet->attachments) {
         answer_bad(&asking, "validation_error", "binary is not taken");
-    } else if (!read_argument(packet, m)) {
+    } else if (!read_argument(packet, &command)) {
         answer_bad(&asking, "bad_request", "the argument must be an object");
     } else if (refreshes) {
-        refresh(&asking, socket, &m[TOKEN].value);
+        refresh(&asking, socket, &command.token);
     } else {
-        bool long_name = m[EVENT_TYPE].value.kind != CAR_JSON_ABSENT;
-        const struct car_command command = {
-            .message = m[MESSAGE].value,
-            .metadata = m[METADATA].value,
-            .type = long_name ? m[EVENT_TYPE].value : m[TYPE].value,
-            .type_name = long_name ? "event_type" : "type",
-            .since = m[SINCE].value,
-            .since_id = m[SINCE_ID].value,
-            .limit = m[LIMIT].value,
-            .epoch = m[EPOCH].value,
-        };
         (posts ? post_event : replay)(&asking, &subscriber, &command);
     }
 }

@@ -10,6 +10,7 @@
 #include "carillon/feed/registry.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
 #include "changing.h"
 #include "respond.h"
@@ -69,7 +70,7 @@ static bool read_id(struct car_call *call, const json_t *document, struct car_te
         if (!json_is_string(asked) || !car_tenant_id_ok(text)) {
             struct car_field_error error = {
                 "id", "must be 1 to 64 letters, digits, '.', '_' and '-', a letter or digit first"};
-            car_respond_problem(call->exchange, 422, "the tenant breaks a rule", &error, NULL);
+            car_audit_act_refused(call, 422, "the tenant breaks a rule", &error);
             return false;
         }
         memcpy(id, text.ptr, text.len);
@@ -81,7 +82,7 @@ static bool read_id(struct car_call *call, const json_t *document, struct car_te
         make_id(terms->name, id);
     } else {
         struct car_field_error error = {"name", "is required"};
-        car_respond_problem(call->exchange, 422, "the tenant breaks a rule", &error, NULL);
+        car_audit_act_refused(call, 422, "the tenant breaks a rule", &error);
         return false;
     }
     return true;
@@ -92,11 +93,12 @@ static void create(struct car_call *call, const char *id, const struct car_tenan
     int err = car_registry_add(call->api->feed->registry, call->worker->reader, car_span_cstr(id), &tenant);
     if (err) {
         bool there = err == CAR_EEXIST;
-        car_respond_problem(call->exchange, there ? 409 : 503,
-                            there ? "there is a tenant of that id" : "there is no room for another tenant", NULL, NULL);
+        call->id = car_span_cstr(id);
+        car_audit_act_refused(call, there ? 409 : 503,
+                              there ? "there is a tenant of that id" : "there is no room for another tenant", NULL);
         return;
     }
-    struct car_changing *changing = car_changing_new(call, CAR_LOG_TENANT_PUT, tenant, "tenant_create", on_created);
+    struct car_changing *changing = car_changing_new(call, CAR_LOG_TENANT_PUT, tenant, on_created);
     if (!changing) {
         car_registry_remove(call->api->feed->registry, call->worker->reader, tenant);
         return;
@@ -111,13 +113,15 @@ static void create(struct car_call *call, const char *id, const struct car_tenan
 void car_tenant_create(struct car_call *call) {
     struct car_terms_refusal refusal;
     struct car_tenant_terms terms = {0};
+    unsigned members = 0; /* all are new */
+    call->act = "tenant_create";
     char id[CAR_TENANT_ID_MAX + 1];
     if (!car_terms_is_json(call)) {
         return;
     }
     json_t *document = car_terms_body(call->req->body, MEMBERS, &refusal);
-    if (!document || car_terms_change(&terms, document, &refusal) != 0) {
-        car_terms_refuse(call->exchange, &refusal);
+    if (!document || car_terms_change(&terms, &members, document, &refusal) != 0) {
+        car_terms_refuse(call, &refusal);
     } else if (read_id(call, document, &terms, id)) {
         create(call, id, &terms);
     }

@@ -8,6 +8,7 @@
 #include "carillon/guard/keys.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
 #include "changing.h"
 #include "respond.h"
@@ -34,7 +35,7 @@ static bool is_plain(struct car_call *call) {
     }
     json_t *document = car_terms_body(call->req->body, NOTHING, &refusal);
     if (!document) {
-        car_terms_refuse(call->exchange, &refusal);
+        car_terms_refuse(call, &refusal);
         return false;
     }
     json_decref(document);
@@ -42,9 +43,10 @@ static bool is_plain(struct car_call *call) {
 }
 
 void car_tenant_key_create(struct car_call *call) {
+    call->act = "key_create";
     struct car_tenant *tenant = car_tenant_asked(call);
     struct car_changing *changing =
-        tenant && is_plain(call) ? car_changing_new(call, CAR_LOG_KEY_PUT, tenant, "key_create", on_made) : NULL;
+        tenant && is_plain(call) ? car_changing_new(call, CAR_LOG_KEY_PUT, tenant, on_made) : NULL;
     if (changing) {
         car_changing_make_key(changing);
         car_changing_send(changing, call);
@@ -59,9 +61,11 @@ static void add(const struct car_key *key, void *user) {
 }
 
 void car_tenant_key_list(struct car_call *call) {
+    call->act = "key_list";
     struct car_tenant *tenant = car_tenant_asked(call);
     json_t *list = tenant ? json_array() : NULL;
     if (tenant) {
+        car_audit_act_read(call);
         car_keys_each(call->api->auth.keys, tenant, add, list);
         car_respond_json(call->exchange, 200, json_pack("{s:o}", "keys", list));
     }
@@ -75,16 +79,17 @@ static void on_revoked(struct car_changing *changing) {
 }
 
 void car_tenant_key_delete(struct car_call *call) {
+    call->act = "key_revoke";
     struct car_tenant *tenant = car_tenant_asked(call);
     if (!tenant) {
         return;
     }
     if (call->kid.len >= sizeof((struct car_account_key *)NULL)->kid ||
         !car_keys_has(call->api->auth.keys, tenant, call->kid)) {
-        car_respond_problem(call->exchange, 404, "there is no such key", NULL, NULL);
+        car_audit_act_refused(call, 404, "there is no such key", NULL);
         return;
     }
-    struct car_changing *changing = car_changing_new(call, CAR_LOG_KEY_REMOVE, tenant, "key_revoke", on_revoked);
+    struct car_changing *changing = car_changing_new(call, CAR_LOG_KEY_REMOVE, tenant, on_revoked);
     if (changing) {
         snprintf(changing->key.kid, sizeof changing->key.kid, "%.*s", (int)call->kid.len, call->kid.ptr);
         changing->change.key = &changing->key;

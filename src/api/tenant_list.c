@@ -11,6 +11,7 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
 #include "respond.h"
 
@@ -46,6 +47,7 @@ static json_t *row(struct car_reader *reader, const struct car_tenant *tenant) {
 }
 
 void car_tenant_list(struct car_call *call) {
+    call->act = "tenant_list";
     struct car_registry *registry = call->api->feed->registry;
     struct roll roll = {.cap = car_registry_count(registry)};
     roll.tenants = calloc(roll.cap + 1, sizeof(struct car_tenant *));
@@ -58,5 +60,8 @@ void car_tenant_list(struct car_call *call) {
         }
     }
     free(roll.tenants);
+    if (call->api->auth.mode != CAR_AUTH_OPEN) {
+        car_audit_act_read(call);
+    }
     car_respond_json(call->exchange, 200, list ? json_pack("{s:o}", "tenants", list) : NULL);
 }

@@ -8,6 +8,7 @@
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
 
+#include "audit.h"
 #include "call.h"
 #include "changing.h"
 #include "respond.h"
@@ -19,7 +20,7 @@ static const char *const MEMBERS[] = {"name", "limits", "retention", NULL};
 struct car_tenant *car_tenant_asked(struct car_call *call) {
     struct car_tenant *tenant = car_registry_find(call->api->feed->registry, call->worker->reader, call->id);
     if (!tenant) {
-        car_respond_problem(call->exchange, 404, "there is no such tenant", NULL, NULL);
+        car_audit_act_refused(call, 404, "there is no such tenant", NULL);
     }
     return tenant;
 }
@@ -58,8 +59,10 @@ void car_tenant_terms_copy(struct car_call *call, const struct car_tenant *tenan
 
 void car_tenant_get(struct car_call *call) {
     struct car_tenant_terms terms;
+    call->act = "tenant_read";
     struct car_tenant *tenant = car_tenant_asked(call);
     if (tenant) {
+        car_audit_act_read(call);
         car_tenant_terms_copy(call, tenant, &terms);
         respond(call, tenant, &terms);
     }
@@ -72,20 +75,24 @@ static void on_changed(struct car_changing *changing) {
 
 void car_tenant_patch(struct car_call *call) {
     struct car_terms_refusal refusal;
+    call->act = "tenant_change";
     struct car_tenant *tenant = car_terms_is_json(call) ? car_tenant_asked(call) : NULL;
     json_t *document = tenant ? car_terms_body(call->req->body, MEMBERS, &refusal) : NULL;
     struct car_tenant_terms terms;
+    unsigned members = 0;
     if (!tenant) {
         return;
     }
     car_tenant_terms_copy(call, tenant, &terms);
-    if (!document || car_terms_change(&terms, document, &refusal) != 0) {
-        car_terms_refuse(call->exchange, &refusal);
+    if (!document || car_terms_change(&terms, &members, document, &refusal) != 0) {
+        car_terms_refuse(call, &refusal);
     } else {
-        struct car_changing *changing = car_changing_new(call, CAR_LOG_TENANT_PUT, tenant, "tenant_change", on_changed);
+        struct car_changing *changing = car_changing_new(call, CAR_LOG_TENANT_PUT, tenant, on_changed);
         if (changing) {
             changing->terms = terms;
             changing->change.terms = &changing->terms;
+            changing->change.partly = true;
+            changing->change.members = members;
             car_changing_send(changing, call);
         }
     }
@@ -101,9 +108,9 @@ static void on_removed(struct car_changing *changing) {
 }
 
 void car_tenant_delete(struct car_call *call) {
+    call->act = "tenant_remove";
     struct car_tenant *tenant = car_tenant_asked(call);
-    struct car_changing *changing =
-        tenant ? car_changing_new(call, CAR_LOG_TENANT_REMOVE, tenant, "tenant_remove", on_removed) : NULL;
+    struct car_changing *changing = tenant ? car_changing_new(call, CAR_LOG_TENANT_REMOVE, tenant, on_removed) : NULL;
     if (changing) {
         car_changing_send(changing, call);
     }

@@ -99,7 +99,7 @@ static void order(struct car_call *call, struct car_tenant *tenant, const json_t
     err = err ? err : read_scopes(document, &order, &refusal);
     err = err ? err : read_ttl(document, &order, &refusal);
     if (err) {
-        car_respond_problem(call->exchange, refusal.status, "the order breaks a rule", &refusal.error, NULL);
+        car_audit_act_refused(call, refusal.status, "the order breaks a rule", &refusal.error);
     } else if (!admin && (order.scopes & ~call->who.scopes)) {
         refuse(call, 403, "the credential does not have all of these scopes itself");
     } else {
@@ -109,8 +109,9 @@ static void order(struct car_call *call, struct car_tenant *tenant, const json_t
 
 void car_tenant_token(struct car_call *call) {
     struct car_terms_refusal refusal;
+    call->act = ACT;
     if (call->api->auth.mode != CAR_AUTH_KEY) {
-        car_respond_problem(call->exchange, 409, "tokens are for --auth key", NULL, NULL);
+        car_audit_act_refused(call, 409, "tokens are for --auth key", NULL);
         return;
     }
     if (car_grant_is_token(call->who.grant)) {
@@ -122,7 +123,7 @@ void car_tenant_token(struct car_call *call) {
     if (document) {
         order(call, tenant, document);
     } else if (tenant) {
-        car_respond_problem(call->exchange, refusal.status, "the order breaks a rule", &refusal.error, NULL);
+        car_audit_act_refused(call, refusal.status, "the order breaks a rule", &refusal.error);
     }
     json_decref(document);
 }

@@ -6,6 +6,7 @@
 #include "carillon/base/err.h"
 #include "carillon/base/retain.h"
 
+#include "audit.h"
 #include "call.h"
 
 #define IN "limits."
@@ -15,15 +16,18 @@ struct limit {
     const char *field; /* as a refusal has it */
     size_t offset;
     uint64_t max;
+    enum car_tenant_member bit;
 };
 
-#define LIMIT(name, member, max)                                                                                       \
-    { IN name, offsetof(struct car_tenant_limits, member), max }
+#define LIMIT(name, member, max, bit)                                                                                  \
+    { IN name, offsetof(struct car_tenant_limits, member), max, bit }
 
 static const struct limit LIMITS[] = {
-    LIMIT("events_per_second", events, 1000000000), LIMIT("bytes_per_second", bytes_s, 1000000000),
-    LIMIT("connections", connections, 10000000),    LIMIT("message_bytes", message_bytes, UINT64_C(1) << 30),
-    LIMIT("history", buffer_events, 1000000),
+    LIMIT("events_per_second", events, 1000000000, CAR_TENANT_LIMIT_EVENTS),
+    LIMIT("bytes_per_second", bytes_s, 1000000000, CAR_TENANT_LIMIT_BYTES),
+    LIMIT("connections", connections, 10000000, CAR_TENANT_LIMIT_CONNECTIONS),
+    LIMIT("message_bytes", message_bytes, UINT64_C(1) << 30, CAR_TENANT_LIMIT_MESSAGE),
+    LIMIT("history", buffer_events, 1000000, CAR_TENANT_LIMIT_BUFFER),
 };
 
 static const char *name_of(const struct limit *limit) {
@@ -35,17 +39,17 @@ static int refuse(struct car_terms_refusal *refusal, int status, const char *fie
     return CAR_EINVAL;
 }
 
-bool car_terms_is_json(const struct car_call *call) {
+bool car_terms_is_json(struct car_call *call) {
     bool good = call->req->body.len == 0 || car_is_media(call->req, CAR_TYPE_JSON);
     if (!good) {
-        car_respond_problem(call->exchange, 415, "a tenant is described as application/json", NULL, NULL);
+        car_audit_act_refused(call, 415, "a tenant is described as application/json", NULL);
     }
     return good;
 }
 
-void car_terms_refuse(struct car_exchange *exchange, const struct car_terms_refusal *refusal) {
+void car_terms_refuse(struct car_call *call, const struct car_terms_refusal *refusal) {
     const char *detail = refusal->status == 400 ? "the body is not valid JSON" : "the tenant breaks a rule";
-    car_respond_problem(exchange, refusal->status, detail, refusal->status == 422 ? &refusal->error : NULL, NULL);
+    car_audit_act_refused(call, refusal->status, detail, refusal->status == 422 ? &refusal->error : NULL);
 }
 
 json_t *car_terms_body(struct car_span body, const char *const *allowed, struct car_terms_refusal *refusal) {
@@ -88,7 +92,7 @@ static int change_name(struct car_tenant_terms *terms, const json_t *name, struc
     return 0;
 }
 
-static int change_limit(struct car_tenant_limits *limits, const char *name, const json_t *value,
+static int change_limit(struct car_tenant_limits *limits, unsigned *members, const char *name, const json_t *value,
                         struct car_terms_refusal *refusal) {
     for (size_t i = 0; i < sizeof LIMITS / sizeof *LIMITS; i++) {
         if (strcmp(name_of(&LIMITS[i]), name) != 0) {
@@ -100,12 +104,14 @@ static int change_limit(struct car_tenant_limits *limits, const char *name, cons
             return refuse(refusal, 422, LIMITS[i].field, "must be a whole number from 1 on, within reason, or null");
         }
         memcpy((char *)limits + LIMITS[i].offset, &number, sizeof number);
+        *members |= LIMITS[i].bit;
         return 0;
     }
     return refuse(refusal, 422, "limits", "has a member that is not known");
 }
 
-static int change_limits(struct car_tenant_limits *limits, json_t *document, struct car_terms_refusal *refusal) {
+static int change_limits(struct car_tenant_limits *limits, unsigned *members, json_t *document,
+                         struct car_terms_refusal *refusal) {
     const char *name;
     json_t *value;
     int err = 0;
@@ -113,7 +119,7 @@ static int change_limits(struct car_tenant_limits *limits, json_t *document, str
         return refuse(refusal, 422, "limits", "must be an object");
     }
     json_object_foreach(document, name, value) {
-        err = err ? err : change_limit(limits, name, value, refusal);
+        err = err ? err : change_limit(limits, members, name, value, refusal);
     }
     limits->events_window_ms = limits->events ? 1000 : 0;
     return err;
@@ -132,13 +138,35 @@ static int change_retention(struct car_tenant_limits *limits, const json_t *valu
     return 0;
 }
 
-int car_terms_change(struct car_tenant_terms *terms, const json_t *document, struct car_terms_refusal *refusal) {
+int car_terms_change(struct car_tenant_terms *terms, unsigned *members, const json_t *document,
+                     struct car_terms_refusal *refusal) {
     json_t *name = json_object_get(document, "name");
     json_t *limits = json_object_get(document, "limits");
     json_t *retention = json_object_get(document, "retention");
+    *members |= (name ? CAR_TENANT_NAME : 0u) | (retention ? CAR_TENANT_RETENTION : 0u);
     int err = name ? change_name(terms, name, refusal) : 0;
-    err = err || !limits ? err : change_limits(&terms->limits, limits, refusal);
+    err = err || !limits ? err : change_limits(&terms->limits, members, limits, refusal);
     return err || !retention ? err : change_retention(&terms->limits, retention, refusal);
+}
+
+static void add_name(char out[CAR_TERMS_NAMES], const char *name) {
+    size_t len = strlen(out);
+    (void)snprintf(out + len, CAR_TERMS_NAMES - len, "%s%s", len ? "," : "", name);
+}
+
+void car_terms_names(unsigned members, char out[CAR_TERMS_NAMES]) {
+    out[0] = '\0';
+    if (members & CAR_TENANT_NAME) {
+        add_name(out, "name");
+    }
+    for (size_t i = 0; i < sizeof LIMITS / sizeof *LIMITS; i++) {
+        if (members & LIMITS[i].bit) {
+            add_name(out, LIMITS[i].field);
+        }
+    }
+    if (members & CAR_TENANT_RETENTION) {
+        add_name(out, "retention");
+    }
 }
 
 static json_t *number_or_null(uint64_t number) {
