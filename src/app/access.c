@@ -72,17 +72,21 @@ int car_access_open(struct car_access *access, struct car_buf *error) {
     size_t ended;
     if (config->auth == CAR_AUTH_KEY) {
         auth->tokens = car_tokens_new(auth->registry);
-        int err = auth->tokens ? load_tokens(access, &ended, error) : CAR_ENOMEM;
-        if (!err && !config->admin_key) {
-            car_log_warn("no --admin-key is set: nobody can make tenants and keys");
-        }
-        return err;
+        return auth->tokens ? load_tokens(access, &ended, error) : CAR_ENOMEM;
     }
     if (!config->users) {
         return 0;
     }
     auth->users = car_users_new(auth->registry);
     return auth->users ? load_users(access, &ended, error) : CAR_ENOMEM;
+}
+
+void car_access_advise(const struct car_access *access) {
+    if (access->config->auth == CAR_AUTH_KEY && !access->config->admin_key) {
+        car_log_warn(
+            "no administrator's key: nobody can make tenants and keys. Set CARILLON_ADMIN_KEY, for instance to "
+            "what `openssl rand -hex 32` prints");
+    }
 }
 
 /* The users' tenants are made, as the log and --tenants would have them: there may be too many. */
@@ -180,8 +184,8 @@ bool car_access_reload(struct car_access *access) {
     const struct car_config *config = access->config;
     bool users = access->auth->users != NULL;
     bool tokens = access->auth->tokens && (config->jwt_public_key || config->jwt_secret_file);
-    if (!users && !tokens) {
-        car_log_info("SIGHUP: no users and no keys of tokens that could be reloaded");
+    if (!users && !tokens && !config->tls_cert) {
+        car_log_info("SIGHUP: no users, no keys of tokens and no TLS certificate that could be reloaded");
     }
     bool leave = users && reload_users(access);
     return (tokens && reload_tokens(access)) || leave;

@@ -26,6 +26,9 @@ int car_access_prepare(struct car_access *access, struct car_feed *feed);
  * file, or is empty. 0 or a CAR_E… code. */
 int car_access_open(struct car_access *access, struct car_buf *error);
 
+/* Tells the log what is open and most likely not meant to be, of a server that serves. */
+void car_access_advise(const struct car_access *access);
+
 /* Only reads the files, for --check-config, and keeps nothing. 0; else as car_access_open. */
 int car_access_check(const struct car_config *config, struct car_buf *error);
 

@@ -13,6 +13,7 @@
 #include "carillon/base/retain.h"
 #include "carillon/base/span.h"
 #include "carillon/base/utf8.h"
+#include "carillon/guard/admission.h"
 #include "carillon/guard/rate_limit.h"
 #include "carillon/store/postgres.h"
 
@@ -198,6 +199,15 @@ const char *car_flags_check_rate(char *value) {
     default:
         return "is not a limit";
     }
+}
+
+const char *car_flags_check_handshakes(char *value) {
+    struct car_rate_limit limit;
+    const char *why = car_flags_check_rate(value);
+    if (!why && car_rate_limit_read(value, &limit) == 0 && limit.count > CAR_ADMISSION_COUNT_MAX) {
+        why = "is out of range";
+    }
+    return why;
 }
 
 void car_flags_read_rate(struct car_config_rate *rate) {

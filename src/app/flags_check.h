@@ -42,6 +42,7 @@ const char *car_flags_check_retention(char *value);
 
 /* A rate limit: "N/WINDOW" (car_rate_limit_read). */
 const char *car_flags_check_rate(char *value);
+const char *car_flags_check_handshakes(char *value);
 
 /* Fills in what its text says, which was checked; no limit where there is none. */
 void car_flags_read_rate(struct car_config_rate *rate);

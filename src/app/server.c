@@ -1,15 +1,14 @@
 #include "server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "carillon/api/api.h"
+#include "carillon/api/owners.h"
 #include "carillon/base/audit.h"
 #include "carillon/base/clock.h"
 #include "carillon/base/config.h"
@@ -18,6 +17,7 @@
 #include "carillon/feed/feed.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/registry.h"
+#include "carillon/guard/admission.h"
 #include "carillon/guard/lease.h"
 #include "carillon/guard/rooms.h"
 #include "carillon/guard/users.h"
@@ -26,15 +26,20 @@
 #include "carillon/runtime/control.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
-#include "carillon/store/memory.h"
-#include "carillon/store/postgres.h"
-#include "carillon/store/sqlite.h"
 
 #include "access.h"
+#include "ending.h"
+#include "pid_file.h"
+#include "pressure.h"
+#include "resources.h"
+#include "service.h"
+#include "store.h"
+#include "takeover.h"
+#include "tls_files.h"
+#include "upgrade.h"
 
 #define DRAIN_LOOK_MS 20
-#define HEAP_STEP     (1 << 20)
-#define SQLITE        "sqlite:"
+#define DAY_MS        UINT64_C(86400000)
 
 /* The whole process. The thread that runs it is the listener's. */
 struct server {
@@ -44,121 +49,123 @@ struct server {
     struct car_buf named_head; /* what the feed borrows */
     struct car_feed feed;
     struct car_net net;
+    struct car_admission admission; /* to `api` */
     struct car_api api;
     struct car_access access; /* to `api.auth` */
     struct car_worker **workers;
     unsigned started;
     struct car_control *control;
     struct car_listener *listener;
-    uint64_t drain_deadline, leave_deadline;
-    bool draining;
-    bool leaving; /* the connections have been told */
-    bool aborted;
-    bool told;                                 /* what is wrong */
-    struct car_note *abort_notes, *stop_notes; /* one a worker each: the first may still be on its way */
+    struct car_pressure *pressure; /* NULL where the process has no budget */
+    struct car_service service;
+    struct car_takeover takeover;
+    struct car_upgrade upgrade;
+    struct car_ending ending;
+    bool told;  /* what is wrong */
+    bool asked; /* to end, by a signal */
 };
 
 static void die(const char *what, int err) {
     fprintf(stderr, "carillon: %s: %s\n", what, car_control_strerror(err));
 }
 
-/* Ending: connections say good-bye until none is left or time is up, then the workers stop. */
-
-static void stop_worker(struct car_note *note, void *owner) {
-    (void)note;
-    car_worker_stop(owner);
-}
-
-static void abort_worker(struct car_note *note, void *owner) {
-    (void)note;
-    car_net_abort(owner);
-}
-
-/* Each set of notes is posted once. */
-static void tell_workers(struct server *server, struct car_note *notes,
-                         void (*run)(struct car_note *note, void *owner)) {
-    for (unsigned i = 0; i < server->started; i++) {
-        notes[i].run = run;
-        car_mailbox_post(&server->workers[i]->mailbox, &notes[i]);
+static void end(struct server *server) {
+    car_ending_begin(&server->ending);
+    if (server->upgrade.stage != CAR_UPGRADE_DONE) {
+        car_listener_take_all(server->listener); /* they are told; after an upgrade, they are the successor's */
     }
+    car_listener_close(&server->listener);
+    car_control_tick(server->control, DRAIN_LOOK_MS);
 }
 
-/* Events, and questions to the log, that somebody waits for. */
-static unsigned publishing(const struct server *server) {
-    unsigned n = 0;
-    for (unsigned i = 0; i < server->started; i++) {
-        n += atomic_load_explicit(&car_feed_local(server->workers[i]->feed)->publishing, memory_order_acquire);
-    }
-    return n;
+/* Another process serves from now on, and this one is on its way out. */
+static void pass_on(struct server *server, pid_t successor) {
+    car_log_info("SIGUSR2: process %ld serves from now on; draining", (long)successor);
+    car_service_passed_on(&server->service, (long)successor);
 }
 
-/* Connections and sessions; then, when these have gone and nothing new can begin, publishers that have outlived theirs.
- */
-static unsigned unfinished(const struct server *server) {
-    unsigned n = car_net_left(&server->net);
-    return n ? n : publishing(server);
-}
-
-static void abort_connections(struct server *server) {
-    if (!server->aborted) {
-        server->aborted = true;
-        unsigned left = unfinished(server);
-        if (left) {
-            car_log_warn("closing %u connections that did not end in time", left);
-        }
-        tell_workers(server, server->abort_notes, abort_worker);
-    }
-}
-
-/* Connections are told once what was being published is in the log, and so on its way to those who subscribe. */
-static void leave_when_published(struct server *server) {
-    if (!server->leaving && (publishing(server) == 0 || car_control_now(server->control) >= server->leave_deadline)) {
-        server->leaving = true;
-        for (unsigned i = 0; i < server->started; i++) {
-            car_net_drain(server->workers[i]);
+/* An upgrade has the tick for itself, and is oftener than need be. */
+static void watch_memory(struct server *server) {
+    if (server->pressure && !server->ending.begun) {
+        uint64_t ms = car_pressure_look(server->pressure, server->listener);
+        if (!car_upgrade_is_under_way(&server->upgrade)) {
+            car_control_tick_in(server->control, ms);
         }
     }
+}
+
+/* On any thread. */
+static void ask_for_a_look(void *control) {
+    car_control_ring(control);
 }
 
 static void on_tick(void *user) {
     struct server *server = user;
-    leave_when_published(server);
-    if (server->leaving && unfinished(server) == 0) {
-        tell_workers(server, server->stop_notes, stop_worker);
-        car_control_stop(server->control);
-    } else if (car_control_now(server->control) >= server->drain_deadline) {
-        abort_connections(server);
+    car_upgrade_look(&server->upgrade);
+    if (server->upgrade.stage == CAR_UPGRADE_DONE && !server->ending.begun) {
+        pass_on(server, server->upgrade.successor.pid);
+        car_successor_release(&server->upgrade.successor);
+        end(server);
     }
+    if (server->ending.begun && car_ending_look(&server->ending)) {
+        car_control_stop(server->control);
+    }
+    watch_memory(server);
 }
 
 static void on_end(void *user, const char *signal_name) {
     struct server *server = user;
-    if (server->draining) {
-        abort_connections(server); /* asked twice: now */
+    bool again = server->asked;
+    server->asked = true;
+    if (again) {
+        car_ending_hurry(&server->ending); /* asked twice: now */
         return;
     }
-    server->draining = true;
+    if (server->ending.begun) {
+        car_log_info("%s: draining already, for another process serves", signal_name);
+        return;
+    }
+    if (car_upgrade_is_under_way(&server->upgrade)) {
+        car_upgrade_cancel(&server->upgrade);
+    }
     car_log_info("%s: draining", signal_name);
-    car_listener_close(&server->listener);
-    atomic_store(&server->net.draining, true);
-    server->drain_deadline = car_control_now(server->control) + server->config->drain_timeout_ms;
-    server->leave_deadline = car_control_now(server->control) + server->config->drain_timeout_ms / 2;
-    car_control_tick(server->control, DRAIN_LOOK_MS);
+    car_service_stopping(&server->service, car_net_left(&server->net));
+    end(server);
+}
+
+static void on_upgrade(void *user) {
+    struct server *server = user;
+    if (server->ending.begun) {
+        car_log_warn("SIGUSR2: this server is ending: no upgrade");
+    } else {
+        car_upgrade_ask(&server->upgrade);
+        watch_memory(server);
+    }
 }
 
 static void on_reload(void *user) {
     struct server *server = user;
+    car_service_reloading(&server->service);
     if (car_audit_reopen() != 0) {
         car_log_error("SIGHUP: the audit log stays where it was: %s: %s", server->config->audit_log, strerror(errno));
     }
+    car_tls_files_reload(server->config, &server->net, server->reader);
     if (car_access_reload(&server->access)) {
         for (unsigned i = 0; i < server->started; i++) {
             car_lease_look(server->workers[i]);
         }
     }
+    car_service_reloaded(&server->service);
 }
 
-static const struct car_control_ops CONTROL_OPS = {.end = on_end, .reload = on_reload, .tick = on_tick};
+/* Once a day. */
+static void on_round(void *user) {
+    const struct server *server = user;
+    car_tls_files_warn(server->config, &server->net);
+}
+
+static const struct car_control_ops CONTROL_OPS = {
+    .end = on_end, .reload = on_reload, .upgrade = on_upgrade, .tick = on_tick, .round = on_round};
 
 /* Beginning. */
 
@@ -178,42 +185,26 @@ static int add_tenants(struct server *server) {
     return 0;
 }
 
-static int open_sqlite(struct server *server, const char *path, bool relaxed, char *why, size_t size) {
-    const struct car_sqlite_config sqlite = {.path = path,
-                                             .relaxed = relaxed,
-                                             .retain_ms = server->config->retention_ms,
-                                             .retain_count = server->config->retention_count};
-    return car_log_sqlite(&server->feed, server->reclaim, server->reader, &sqlite, &server->feed.log, why, size);
-}
-
-static int open_postgres(struct server *server, const char *uri, bool relaxed, char *why, size_t size) {
-    const struct car_postgres_config postgres = {.uri = uri,
-                                                 .relaxed = relaxed,
-                                                 .retain_ms = server->config->retention_ms,
-                                                 .retain_count = server->config->retention_count};
-    return car_log_postgres(&server->feed, server->reclaim, server->reader, &postgres, &server->feed.log, why, size);
-}
-
 /* What is wrong is told here. */
 static int open_log(struct server *server) {
-    const char *store = server->config->store;
-    bool relaxed = server->config->durability == CAR_DURABILITY_RELAXED;
     char why[400] = "";
-    if (strcmp(store, "memory:") == 0) {
-        if (server->config->retention_ms) {
-            car_log_warn("--retention: events in memory are forgotten by their number only");
-        }
-        server->feed.log = car_log_memory(&server->feed);
-        return server->feed.log ? 0 : CAR_ENOMEM;
-    }
-    int err = strncmp(store, SQLITE, strlen(SQLITE)) == 0
-                  ? open_sqlite(server, store + strlen(SQLITE), relaxed, why, sizeof why)
-                  : open_postgres(server, store, relaxed, why, sizeof why);
+    int err = car_store_open(server->config, &server->feed, server->reclaim, server->reader, server->takeover.lock, why,
+                             sizeof why);
     if (err) {
         fprintf(stderr, "carillon: %s\n", why);
         server->told = true;
     }
     return err;
+}
+
+/* What is wrong is told here. */
+static int wait_for_store(struct server *server) {
+    if (!car_takeover_wait(&server->takeover)) {
+        fprintf(stderr, "carillon: the server that was to hand over has gone\n");
+        server->told = true;
+        return CAR_ECLOSED;
+    }
+    return 0;
 }
 
 static int open_feed(struct server *server) {
@@ -222,6 +213,7 @@ static int open_feed(struct server *server) {
     server->feed.registry = car_registry_new(server->config->max_tenants);
     server->feed.keep = server->config->buffer_size;
     server->feed.retain = server->config->retention_count;
+    server->feed.tenant_memory = server->config->tenant_memory;
     car_wire_named_head(&server->named_head, car_span_cstr(server->config->sio_namespace));
     server->feed.named_head = car_buf_view(&server->named_head);
     if (server->named_head.failed || !server->reader || !server->feed.registry) {
@@ -231,6 +223,7 @@ static int open_feed(struct server *server) {
     int err = car_access_prepare(&server->access, &server->feed);
     server->api.rooms = car_rooms_new(server->config->max_connections_tenant, server->config->max_connections_ip);
     err = server->api.rooms ? err : CAR_ENOMEM;
+    err = err ? err : wait_for_store(server);
     err = err ? err : open_log(server);
     return err ? err : add_tenants(server);
 }
@@ -239,6 +232,7 @@ static void fill_net(struct server *server) {
     const struct car_config *config = server->config;
     server->net.app = &car_api_app;
     server->net.app_data = &server->api;
+    server->net.owners = &car_api_owners;
     server->net.max_body = config->max_body_bytes;
     server->net.request_timeout_ms = config->request_timeout_ms;
     server->net.idle_timeout_ms = config->idle_timeout_ms;
@@ -261,18 +255,22 @@ static void fill_api(struct server *server, const char *version) {
     server->api.net = &server->net;
     server->api.version = version;
     server->api.started_us = car_clock_mono_us();
+    server->api.started_wall_ms = car_clock_wall_ms();
     server->api.rates.tenant = limit_of(&server->config->rate_limit_tenant);
     server->api.rates.ip = limit_of(&server->config->rate_limit_ip);
     server->api.rates.user = limit_of(&server->config->rate_limit_user);
+    struct car_rate_limit handshakes = limit_of(&server->config->handshake_rate);
+    car_admission_init(&server->admission, &handshakes);
+    server->api.admission = &server->admission;
     car_sio_set_up(&server->api);
 }
 
 static int open_workers(struct server *server) {
     unsigned count = server->config->threads;
     server->workers = calloc(count, sizeof(struct car_worker *));
-    server->abort_notes = calloc(count, sizeof *server->abort_notes);
-    server->stop_notes = calloc(count, sizeof *server->stop_notes);
-    if (!server->workers || !server->abort_notes || !server->stop_notes) {
+    server->ending = (struct car_ending){
+        .net = &server->net, .control = server->control, .timeout_ms = server->config->drain_timeout_ms};
+    if (!server->workers || car_ending_open(&server->ending, count) != 0) {
         return CAR_ENOMEM;
     }
     server->feed.workers = server->workers;
@@ -289,6 +287,7 @@ static int open_workers(struct server *server) {
         err = car_feed_attach(&server->feed, worker);
         err = err ? err : car_lease_attach(worker);
         err = err ? err : car_net_attach(&server->net, worker);
+        err = err ? err : car_api_attach(worker);
         if (err) {
             return err;
         }
@@ -309,6 +308,7 @@ static int open_listener(struct server *server) {
     struct car_listener_config config = {
         .host = server->config->host,
         .port = server->config->port,
+        .inherited = server->takeover.listening,
         .max_connections = server->config->max_connections,
         .workers = server->workers,
         .worker_count = server->feed.worker_count,
@@ -328,22 +328,26 @@ static void close_all(struct server *server) {
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         car_worker_join(server->workers[i]);
     }
+    car_service_close(&server->service);
     if (server->feed.log) {
         server->feed.log->ops->close(&server->feed.log); /* its thread posts to the workers */
     }
     for (unsigned i = server->feed.worker_count; i-- > 0;) {
         struct car_worker *worker = server->workers[i];
+        car_api_detach(worker);
         car_net_detach(worker);
         car_lease_detach(worker);
         car_feed_detach(worker);
         car_worker_close(&worker);
     }
     free(server->workers);
-    free(server->abort_notes);
-    free(server->stop_notes);
+    car_ending_close(&server->ending);
     car_rooms_free(&server->api.rooms);
+    car_pressure_free(&server->pressure);
     car_access_close(&server->access);
+    car_tls_files_close(&server->net);
     car_rates_close(&server->api.rates);
+    car_tops_free(&server->api.tops);
     if (server->reader) {
         car_reader_close(&server->reader);
     }
@@ -357,39 +361,42 @@ static void close_all(struct server *server) {
     car_control_close(&server->control);
 }
 
-/* One heap for all threads, which grows in steps worth a system call: the C library's heap of each thread grows page by
- * page, and what one thread frees is of no use to another. Its lock is met by what is larger than a block (block.h),
- * and by connections that come and go. The last line gives back what the first three take away: that large buffers stay
- * on the heap where they have been used before. */
-static void set_up_heap(void) {
-    (void)mallopt(M_ARENA_MAX, 1);
-    (void)mallopt(M_TOP_PAD, HEAP_STEP);
-    (void)mallopt(M_TRIM_THRESHOLD, 4 * HEAP_STEP);
-    (void)mallopt(M_MMAP_THRESHOLD, 4 * HEAP_STEP);
-}
-
-/* As many descriptors as the system lets us have: each connection is one. */
-static void raise_descriptor_limit(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-static void announce(const struct server *server) {
-    unsigned port = car_listener_port(server->listener);
-    if (car_log_wants(CAR_LOG_INFO)) {
-        car_log_info("listening on :%u (%s, %u workers)", port, server->config->host, server->feed.worker_count);
-    } else if (server->config->port == 0) {
-        fprintf(stderr, "listening on :%u\n", port); /* nobody could know it otherwise */
-    }
+static void fill_upgrade(struct server *server) {
+    server->upgrade = (struct car_upgrade){.control = server->control,
+                                           .net = &server->net,
+                                           .log = server->feed.log,
+                                           .listener = &server->listener,
+                                           .pid_file = server->config->pid_file,
+                                           .timeout_ms = server->config->upgrade_timeout_ms,
+                                           .quiet_ms = server->config->drain_timeout_ms / 2};
 }
 
 /* What is wrong is told here. */
-static int open_access(struct server *server) {
+static int write_pid(struct server *server) {
+    const char *path = server->config->pid_file;
+    if (path && car_pid_file_write(path) != 0) {
+        fprintf(stderr, "carillon: --pid-file: %s: %s\n", path, strerror(errno));
+        return CAR_ESYS;
+    }
+    return 0;
+}
+
+static void announce(struct server *server) {
+    unsigned port = car_listener_port(server->listener);
+    if (car_log_wants(CAR_LOG_INFO)) {
+        car_log_info("listening on :%u (%s, %u workers%s)", port, server->config->host, server->feed.worker_count,
+                     server->config->tls_cert ? ", TLS" : "");
+    } else if (server->config->port == 0) {
+        fprintf(stderr, "listening on :%u\n", port); /* nobody could know it otherwise */
+    }
+    car_service_ready(&server->service, server->control, server->workers, server->started, server->config->host, port);
+}
+
+/* What is wrong is told here. */
+static int open_files(struct server *server) {
     struct car_buf error = CAR_BUF_INIT;
     int err = car_access_open(&server->access, &error);
+    err = err ? err : car_tls_files_open(server->config, &server->net, server->reader, &error);
     if (error.len) {
         fprintf(stderr, "carillon: %.*s\n", (int)error.len, error.data);
         server->told = true;
@@ -409,39 +416,71 @@ static int open_audit(struct server *server) {
     return err;
 }
 
+static int open_tops(struct server *server) {
+    unsigned max = server->config->metrics_tenants;
+    server->api.tops = max ? car_tops_new(max) : NULL;
+    return max && !server->api.tops ? CAR_ENOMEM : 0;
+}
+
 static int set_up(struct server *server, const char *version) {
     int err = car_control_open(&server->control, &CONTROL_OPS, server);
     err = err ? err : open_audit(server);
     err = err ? err : open_feed(server);
     fill_net(server);
     fill_api(server, version);
-    err = err ? err : open_access(server);
+    err = err ? err : open_files(server);
     err = err ? err : car_rates_open(&server->api.rates);
+    err = err ? err : open_tops(server);
     err = err ? err : open_workers(server);
     if (err && !server->told) {
         die("cannot start", err);
     }
+    fill_upgrade(server);
+    if (!err && server->config->max_memory) {
+        server->pressure = car_pressure_new(&server->feed, server->reader, server->config->max_memory);
+        err = server->pressure ? 0 : CAR_ENOMEM;
+        server->feed.filling.ask = ask_for_a_look;
+        server->feed.filling.user = server->control;
+    }
     return err ? err : open_listener(server);
+}
+
+static void serve(struct server *server) {
+    int err = start_workers(server);
+    if (err) {
+        die("cannot start a worker", err);
+        abort();
+    }
+    car_takeover_ready(&server->takeover);
+    car_access_advise(&server->access);
+    car_tls_files_warn(server->config, &server->net);
+    car_control_rounds(server->control, DAY_MS);
+    announce(server);
+    watch_memory(server);
+    car_control_run(server->control);
+    car_log_info("stopped");
 }
 
 int car_server_run(const struct car_config *config, const char *version) {
     struct server server = {.config = config};
+    const char *why = NULL;
+    if (!car_takeover_read(&server.takeover, &why)) {
+        fprintf(stderr, "carillon: cannot start: %s\n", why);
+        return 1;
+    }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is the store's to report */
-    set_up_heap();
-    raise_descriptor_limit();
+    car_resources_claim();
     car_log_setup(config->log_format, config->log_level);
     car_log_never_block();
+    car_service_open(&server.service);
     int err = set_up(&server, version);
+    err = err ? err : write_pid(&server);
     if (!err) {
-        err = start_workers(&server);
-        if (err) {
-            die("cannot start a worker", err);
-            abort();
-        }
-        announce(&server);
-        car_control_run(server.control);
-        car_log_info("stopped");
+        serve(&server);
+    }
+    if (config->pid_file) {
+        car_pid_file_remove(config->pid_file);
     }
     car_listener_close(&server.listener);
     close_all(&server);
