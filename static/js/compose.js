@@ -1,11 +1,14 @@
-import { Problem, publish } from './api.js';
+import { Problem, publish, sentence } from './api.js';
+import { lengthOf, messageError, metadataError, typeError } from './checks.js';
 import { byId } from './dom.js';
 
+/** @typedef {import('./access.js').Access} Access */
 /** @typedef {import('./api.js').Draft} Draft */
 /** @typedef {'message' | 'type' | 'metadata'} FieldName */
 
-const MAX_CHARS = 2048; // the server's default; what it is told otherwise, it says itself
-const TYPE = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+/** @type {FieldName[]} */
+const NAMES = ['message', 'type', 'metadata'];
+const NOTHING = 'Write a message, or give metadata.';
 
 /** The form that posts an event. */
 export class Compose {
@@ -24,19 +27,32 @@ export class Compose {
     #more = byId('more', HTMLDetailsElement);
     #formError = byId('compose-error', HTMLElement);
     #status = byId('compose-status', HTMLElement);
-    #tenant;
+    #button = byId('post', HTMLButtonElement);
+    #access;
+    #toasts;
+    #maxChars = 2048; // the server's default, until it has said
     #busy = false;
+    /** The tenant that the form names; null where it names none. @type {string | null} */
+    #tenant = null;
+    /** What was written for other tenants and not sent. @type {Map<string | null, Record<FieldName, string>>} */
+    #drafts = new Map();
     /** What was sent last without a clear answer, and the key it went under. */
     #pending = { what: '', key: '' };
 
-    /** @param {() => string | null} tenant whom to post to; null where that is not known, and the user was told */
-    constructor(tenant) {
-        this.#tenant = tenant;
+    /**
+     * @param {() => Access | null} access for whom to publish; null where the page has no tenant
+     * @param {import('./toast.js').Toasts} toasts
+     */
+    constructor(access, toasts) {
+        this.#access = access;
+        this.#toasts = toasts;
         this.#form.addEventListener('submit', (event) => {
             event.preventDefault();
             this.#submit();
         });
-        this.#fields.message.addEventListener('input', () => this.#showCount());
+        for (const name of NAMES) {
+            this.#fields[name].addEventListener('input', () => this.#edited(name));
+        }
         this.#form.addEventListener('keydown', (event) => {
             if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
                 event.preventDefault();
@@ -46,74 +62,180 @@ export class Compose {
         this.#showCount();
     }
 
+    /** The most characters that the server takes. @param {number} chars */
+    set maxChars(chars) {
+        this.#maxChars = chars;
+        this.#check('message');
+        this.#showCount();
+    }
+
+    /**
+     * What was written for one tenant stays with it, and is not sent to another. What was written before there was any
+     * goes to the first.
+     *
+     * @param {string | null} tenant
+     */
+    turnTo(tenant) {
+        const before = this.#tenant;
+        if (tenant === before) {
+            return;
+        }
+        this.#tenant = tenant;
+        if (before !== null || this.#drafts.has(tenant)) {
+            this.#drafts.set(before, this.#texts());
+            this.#fill(this.#drafts.get(tenant) ?? { message: '', type: '', metadata: '' });
+        }
+        this.#drafts.delete(tenant);
+        this.#clearErrors();
+        NAMES.forEach((name) => this.#check(name));
+    }
+
     #showCount() {
-        const chars = [...this.#fields.message.value].length;
-        this.#count.textContent = `${chars} / ${MAX_CHARS}`;
-        this.#count.toggleAttribute('data-over', chars > MAX_CHARS);
+        const chars = lengthOf(this.#fields.message.value);
+        this.#count.textContent = `${chars} / ${this.#maxChars}`;
+        this.#count.toggleAttribute('data-over', chars > this.#maxChars);
+    }
+
+    /** @returns {Record<FieldName, string>} */
+    #texts() {
+        const { message, type, metadata } = this.#fields;
+        return { message: message.value, type: type.value, metadata: metadata.value };
+    }
+
+    /** @param {Record<FieldName, string>} texts */
+    #fill(texts) {
+        NAMES.forEach((name) => (this.#fields[name].value = texts[name]));
+        this.#showCount();
     }
 
     async #submit() {
+        if (this.#busy) {
+            return;
+        }
         this.#clearErrors();
-        const draft = this.#read();
-        const tenant = draft && this.#tenant();
-        if (this.#busy || !draft || !tenant) {
+        const access = this.#access();
+        if (access === null) {
+            this.#formError.textContent = 'Choose a tenant first, and connect.';
+            return;
+        }
+        const texts = this.#texts();
+        const draft = this.#read(texts);
+        if (draft === null) {
             return;
         }
         this.#setBusy(true);
+        const from = performance.now();
         try {
-            const event = await publish(tenant, draft, this.#keyFor(tenant, draft));
+            const event = await publish(access, draft, this.#keyFor(access.tenant, draft));
+            const took = `#${event.seq} in ${format(performance.now() - from)}`;
             this.#pending = { what: '', key: '' };
-            this.#status.textContent = `Posted as #${event.seq}`;
-            this.#fields.message.value = '';
-            this.#fields.metadata.value = '';
-            this.#showCount();
-            this.#fields.message.focus();
+            this.#toasts.success(`Published to ${access.tenant} as ${took}.`);
+            this.#published(access.tenant, texts, took);
         } catch (error) {
             if (!(error instanceof Problem)) {
                 throw error;
             }
-            this.#showProblem(error);
+            this.#failed(access.tenant, error);
         } finally {
             this.#setBusy(false);
         }
     }
 
-    /** The draft, or null where a field holds what can't be sent. @returns {Draft | null} */
-    #read() {
-        /** @type {Draft} */
-        const draft = {};
-        const type = this.#fields.type.value.trim();
-        if (this.#fields.message.value !== '') {
-            draft.message = this.#fields.message.value;
+    /**
+     * Empties what has been published, unless it was written on meanwhile.
+     *
+     * @param {string} tenant
+     * @param {Record<FieldName, string>} texts
+     * @param {string} took
+     */
+    #published(tenant, texts, took) {
+        const { message, type, metadata } = texts;
+        const isHere = tenant === this.#tenant;
+        const now = isHere ? this.#texts() : this.#drafts.get(tenant);
+        const rest = { message: '', type, metadata: '' };
+        const same = now?.message === message && now.metadata === metadata;
+        if (!isHere) {
+            this.#drafts.set(tenant, same || now === undefined ? rest : now);
+            return;
         }
-        if (type !== '') {
-            draft.type = type;
-            if (!TYPE.test(type)) {
-                this.#showFieldError('type', 'A type is up to 64 letters, digits, “.”, “_”, “:” or “-”.');
+        this.#status.textContent = `Published as ${took}`;
+        this.#formError.textContent = '';
+        if (same) {
+            this.#fill({ ...rest, type: now.type });
+            if (this.#form.contains(document.activeElement)) {
+                this.#fields.message.focus();
             }
         }
-        this.#readMetadata(draft);
-        if (draft.message === undefined && this.#fields.metadata.value.trim() === '') {
-            this.#showFieldError('message', 'Write a message, or give metadata.');
+    }
+
+    /**
+     * @param {string} tenant
+     * @param {Problem} problem
+     */
+    #failed(tenant, problem) {
+        if (tenant !== this.#tenant) {
+            this.#toasts.failure(`Not published to ${tenant}. ${problem.message}`);
+        } else if (!this.#showProblem(problem)) {
+            this.#toasts.failure(`Not published to ${tenant}.`);
+        }
+    }
+
+    /**
+     * The draft, or null where a field holds what can't be sent.
+     *
+     * @param {Record<FieldName, string>} texts
+     * @returns {Draft | null}
+     */
+    #read({ message, type, metadata }) {
+        /** @type {Draft} */
+        const draft = {};
+        if (message !== '') {
+            draft.message = message;
+        }
+        if (type.trim() !== '') {
+            draft.type = type.trim();
+        }
+        if (metadata.trim() !== '') {
+            draft.metadata = metadata;
+        }
+        if (draft.message === undefined && draft.metadata === undefined) {
+            this.#showFieldError('message', NOTHING);
+        }
+        for (const name of NAMES) {
+            const text = this.#errorOf(name);
+            if (text !== '') {
+                this.#showFieldError(name, text);
+            }
         }
         return this.#form.querySelector('[aria-invalid]') === null ? draft : null;
     }
 
-    /** @param {Draft} draft */
-    #readMetadata(draft) {
-        const text = this.#fields.metadata.value.trim();
-        if (text === '') {
-            return;
+    /** What was said of a field, and of the form, was of what stood there before. @param {FieldName} name */
+    #edited(name) {
+        this.#formError.textContent = '';
+        this.#status.textContent = '';
+        this.#check(name);
+        if (this.#fieldErrors.message.textContent === NOTHING) {
+            this.#check('message');
         }
-        try {
-            const value = JSON.parse(text);
-            if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-                draft.metadata = value;
-                return;
-            }
-            this.#showFieldError('metadata', 'Metadata must be a JSON object: {…}');
-        } catch (error) {
-            this.#showFieldError('metadata', `This is not JSON. ${error instanceof Error ? error.message : ''}`);
+        this.#showCount();
+    }
+
+    /** @param {FieldName} name */
+    #check(name) {
+        this.#mark(name, this.#errorOf(name));
+    }
+
+    /** @param {FieldName} name */
+    #errorOf(name) {
+        const text = this.#fields[name].value;
+        switch (name) {
+        case 'message':
+            return messageError(text, this.#maxChars);
+        case 'type':
+            return typeError(text.trim());
+        case 'metadata':
+            return metadataError(text);
         }
     }
 
@@ -132,28 +254,36 @@ export class Compose {
         return this.#pending.key;
     }
 
-    /** @param {Problem} problem */
+    /**
+     * Says each mistake once: at its field, or for all of the form. Whether a field was at fault.
+     *
+     * @param {Problem} problem
+     */
     #showProblem(problem) {
         const rest = [];
+        let atField = false;
         for (const { field, message } of problem.errors) {
             const name = field === 'event_type' ? 'type' : String(field).split(/[.[]/)[0];
             if (name === 'message' || name === 'type' || name === 'metadata') {
-                this.#showFieldError(name, message);
+                this.#showFieldError(name, sentence(message));
+                atField = true;
             } else {
                 rest.push(`${field}: ${message}`);
             }
         }
-        this.#formError.textContent = [problem.message, ...rest].join(' ');
+        this.#formError.textContent = (atField ? rest : [problem.message, ...rest]).join(' ');
+        return atField;
     }
 
     /**
+     * Says it at the field, and takes the user to the first such.
+     *
      * @param {FieldName} name
      * @param {string} text
      */
     #showFieldError(name, text) {
         const first = this.#form.querySelector('[aria-invalid]') === null;
-        this.#fieldErrors[name].textContent = text;
-        this.#fields[name].setAttribute('aria-invalid', 'true');
+        this.#mark(name, text);
         if (name !== 'message') {
             this.#more.open = true;
         }
@@ -162,11 +292,23 @@ export class Compose {
         }
     }
 
-    #clearErrors() {
-        for (const name of /** @type {FieldName[]} */ (['message', 'type', 'metadata'])) {
-            this.#fieldErrors[name].textContent = '';
-            this.#fields[name].removeAttribute('aria-invalid');
+    /**
+     * @param {FieldName} name
+     * @param {string} text none: the field is fine
+     */
+    #mark(name, text) {
+        if (this.#fieldErrors[name].textContent !== text) {
+            this.#fieldErrors[name].textContent = text;
         }
+        if (text === '') {
+            this.#fields[name].removeAttribute('aria-invalid');
+        } else {
+            this.#fields[name].setAttribute('aria-invalid', 'true');
+        }
+    }
+
+    #clearErrors() {
+        NAMES.forEach((name) => this.#mark(name, ''));
         this.#formError.textContent = '';
         this.#status.textContent = '';
     }
@@ -175,5 +317,13 @@ export class Compose {
     #setBusy(busy) {
         this.#busy = busy;
         this.#form.toggleAttribute('data-busy', busy);
+        this.#form.setAttribute('aria-busy', String(busy));
+        this.#button.setAttribute('aria-disabled', String(busy)); // and not disabled: it may have the focus
+        this.#button.textContent = busy ? 'Publishing…' : 'Publish';
     }
+}
+
+/** @param {number} ms */
+function format(ms) {
+    return ms < 10 ? `${ms.toFixed(1)} ms` : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

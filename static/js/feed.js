@@ -1,7 +1,12 @@
 import { backoff } from './backoff.js';
+import { openSocketIo } from './sio_link.js';
+import { openStream } from './sse_link.js';
+import { openWebSocket } from './ws_link.js';
 
+/** @typedef {import('./access.js').Access} Access */
 /** @typedef {import('./api.js').FeedEvent} FeedEvent */
 /** @typedef {'offline' | 'connecting' | 'catching-up' | 'live' | 'retrying'} StateName */
+/** @typedef {'websocket' | 'sse' | 'socketio'} Transport */
 
 /**
  * @typedef {object} State
@@ -13,27 +18,34 @@ import { backoff } from './backoff.js';
 /**
  * @typedef {object} Handlers
  * @property {(state: State) => void} state
- * @property {(events: FeedEvent[], fresh: boolean) => void} events in order of seq, each once; fresh: not of a snapshot
+ * @property {(events: FeedEvent[], fresh: boolean, live: boolean) => void} events in order of seq, each once; fresh:
+ *     not of a snapshot; live: nor one that was there before we came
  * @property {(text: string) => void} notice what a reader must know of what is, or is not, in the list
+ * @property {() => void} renewed the log is a new one, which knows nothing of the events before
+ * @property {(ms: number) => void} skew what the server's clock is behind ours, as well as can be told
  * @property {() => Promise<string | null>} refusal why the server refuses this tenant, null where it doesn't
+ * @property {(frame: any) => void} [frame] each of the server's messages as it came, before it is looked at: by who
+ *     judges them, and goes on where one is another tenant's
  */
 
 const SNAPSHOT = 50;
-const OPEN_WITHIN_MS = 15_000;
-const PING_EVERY_MS = 20_000;
-const PONG_WITHIN_MS = 10_000;
 const STEADY_AFTER_MS = 5_000; // a connection that stood so long was a good one: the next wait starts short again
-const POLICY_VIOLATION = 1008; // close code: credential revoked, tenant removed
+
+/** @type {Record<Transport, import('./link.js').LinkOpener>} */
+const OPENERS = { websocket: openWebSocket, sse: openStream, socketio: openSocketIo };
 
 /**
- * A tenant's events over a WebSocket that is opened again when it breaks, from where it broke. The position is the
- * last seq that was handed on and the epoch of the log that numbered it. Knows nothing of the page.
+ * A tenant's events over a line that is opened again when it breaks, from where it broke. The position is the last seq
+ * that was handed on and the epoch of the log that numbered it, and is the same for every transport. Knows nothing of
+ * the page.
  */
 export class Feed {
     /** @type {Handlers} */
     #handlers;
-    /** @type {WebSocket | null} */
-    #socket = null;
+    #transport;
+    /** @type {import('./link.js').Link | null} */
+    #link = null;
+    #asked = 0;
     /** The position; null until the first snapshot. @type {{seq: number, epoch: string} | null} */
     #position = null;
     /** What the server greeted us with; null until it did. @type {{seq: number, epoch: string} | null} */
@@ -44,20 +56,22 @@ export class Feed {
     #liveSince = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     #retryTimer;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    #deadline;
-    /** @type {ReturnType<typeof setInterval> | undefined} */
-    #pinger;
     /** @type {State} */
     #state = { name: 'offline' };
 
     /**
-     * @param {string} tenant
+     * @param {Access} access
+     * @param {Transport} transport
      * @param {Handlers} handlers
      */
-    constructor(tenant, handlers) {
-        this.tenant = tenant;
+    constructor(access, transport, handlers) {
+        this.access = access;
+        this.#transport = transport;
         this.#handlers = handlers;
+    }
+
+    get tenant() {
+        return this.access.tenant;
     }
 
     /** Connects, where it is not connected, and stays so until close(). */
@@ -74,6 +88,15 @@ export class Feed {
         this.#enter({ name: 'offline' });
     }
 
+    /** Goes on over another transport, from where it is. @param {Transport} transport */
+    use(transport) {
+        this.#transport = transport;
+        if (this.#state.name !== 'offline') {
+            this.#failures = 0;
+            this.#connect();
+        }
+    }
+
     /** Cuts the wait for the next attempt short. */
     retryNow() {
         if (this.#state.name === 'retrying') {
@@ -87,40 +110,23 @@ export class Feed {
         this.#handlers.state(state);
     }
 
-    #url() {
-        const url = new URL('ws', document.baseURI);
-        url.protocol = url.protocol.replace('http', 'ws');
-        url.searchParams.set('tenant', this.tenant);
-        if (this.#position === null) {
-            url.searchParams.set('snapshot', String(SNAPSHOT));
-        } else {
-            url.searchParams.set('since', String(this.#position.seq));
-            url.searchParams.set('epoch', this.#position.epoch);
-        }
-        return url;
-    }
-
     #connect() {
         this.#drop();
         this.#enter({ name: 'connecting' });
-        const socket = new WebSocket(this.#url());
-        this.#socket = socket;
-        this.#deadline = setTimeout(() => this.#broke(), OPEN_WITHIN_MS);
-        socket.onmessage = (message) => this.#receive(message.data);
-        socket.onclose = (close) => this.#broke(close);
+        this.#asked = Date.now();
+        const cursor = this.#position === null ? { snapshot: SNAPSHOT }
+            : { since: this.#position.seq, epoch: this.#position.epoch };
+        this.#link = OPENERS[this.#transport](this.access, cursor, {
+            frame: (frame) => this.#receive(frame),
+            ended: (why) => this.#broke(why),
+        });
     }
 
-    /** Lets go of the socket, deaf to whatever it still has to say. */
+    /** Lets go of the line, deaf to whatever it still has to say. */
     #drop() {
         clearTimeout(this.#retryTimer);
-        clearTimeout(this.#deadline);
-        clearInterval(this.#pinger);
-        if (this.#socket !== null) {
-            this.#socket.onmessage = null;
-            this.#socket.onclose = null;
-            this.#socket.close();
-            this.#socket = null;
-        }
+        this.#link?.close();
+        this.#link = null;
         this.#greeting = null;
         this.#liveSince = 0;
     }
@@ -128,14 +134,14 @@ export class Feed {
     /**
      * The connection is gone, or as good as gone.
      *
-     * @param {CloseEvent} [close]
+     * @param {{final?: string}} why
      */
-    async #broke(close) {
+    async #broke({ final }) {
         const greeted = this.#greeting !== null;
         const steady = this.#liveSince > 0 && Date.now() - this.#liveSince >= STEADY_AFTER_MS;
         this.#drop();
-        if (close?.code === POLICY_VIOLATION) {
-            this.#enter({ name: 'offline', detail: close.reason || 'The server has ended this connection for good.' });
+        if (final !== undefined) {
+            this.#enter({ name: 'offline', detail: final });
             return;
         }
         this.#failures = steady ? 1 : this.#failures + 1;
@@ -152,23 +158,21 @@ export class Feed {
         }
     }
 
-    /** @param {unknown} data */
-    #receive(data) {
-        let frame;
-        try {
-            frame = JSON.parse(String(data));
-        } catch {
-            this.#broke(); // the stream can't be trusted any more; the position can
+    /** @param {any} frame */
+    #receive(frame) {
+        this.#handlers.frame?.(frame);
+        const owner = ownersOf(frame).find((tenant) => tenant !== this.tenant);
+        if (owner !== undefined) {
+            this.#refuse(owner);
             return;
         }
-        clearTimeout(this.#deadline); // whatever came, the line is alive
-        switch (frame?.type) {
+        switch (frame.type) {
         case 'connection_established':
             this.#greeted(frame);
             break;
         case 'snapshot':
             this.#position = { seq: frame.seq, epoch: this.#greeting?.epoch ?? '' };
-            this.#handlers.events(frame.events, false);
+            this.#handlers.events(frame.events, false, false);
             this.#settle();
             break;
         case 'event_created':
@@ -183,10 +187,23 @@ export class Feed {
         }
     }
 
-    /** @param {{seq: number, epoch: string}} frame */
-    #greeted({ seq, epoch }) {
+    /**
+     * What is another tenant's is not for this page, whoever sent it here: none of it is shown, and nothing more is
+     * taken from there.
+     *
+     * @param {unknown} owner
+     */
+    #refuse(owner) {
+        if (this.#handlers.frame === undefined) {
+            this.#broke({ final: `The server sent what is not ${this.tenant}’s, but ${owner}’s. It is not shown,`
+                + ' and the connection has been closed. Tell whoever runs this server.' });
+        }
+    }
+
+    /** @param {{seq: number, epoch: string, server_time?: string}} frame */
+    #greeted({ seq, epoch, server_time: time }) {
         this.#greeting = { seq, epoch };
-        this.#pinger = setInterval(() => this.#ping(), PING_EVERY_MS);
+        this.#tellSkew(Date.parse(time ?? ''));
         if (this.#position === null) {
             return; // the snapshot comes next and gives it
         }
@@ -195,8 +212,22 @@ export class Feed {
                 + ` #${this.#position.seq} can’t be shown.`);
             this.#position = { seq: 0, epoch };
             this.#renewed = true;
+            this.#handlers.renewed();
         }
         this.#settle();
+    }
+
+    /**
+     * The greeting is on its way for a quarter of the time since we asked: the connection was made there and back, and
+     * so was the request.
+     *
+     * @param {number} theirs when the server greeted, by its clock
+     */
+    #tellSkew(theirs) {
+        if (!Number.isNaN(theirs)) {
+            const now = Date.now();
+            this.#handlers.skew(now - (now - this.#asked) / 4 - theirs);
+        }
     }
 
     /** @param {FeedEvent} event */
@@ -210,7 +241,7 @@ export class Feed {
         }
         this.#renewed = false;
         this.#position = { seq: event.seq, epoch: this.#greeting?.epoch ?? '' };
-        this.#handlers.events([event], true);
+        this.#handlers.events([event], true, this.#state.name === 'live');
         this.#settle();
     }
 
@@ -249,11 +280,23 @@ export class Feed {
             this.#enter({ name });
         }
     }
+}
 
-    /** A line that died without a word is found out only by asking: a browser hides the protocol's own pings. */
-    #ping() {
-        this.#socket?.send('{"type":"ping"}');
-        clearTimeout(this.#deadline);
-        this.#deadline = setTimeout(() => this.#broke(), PONG_WITHIN_MS);
+/**
+ * The tenants that a message of the server names.
+ *
+ * @param {any} frame
+ * @returns {unknown[]}
+ */
+function ownersOf(frame) {
+    switch (frame.type) {
+    case 'connection_established':
+        return [frame.tenant_id];
+    case 'snapshot':
+        return frame.events.map((/** @type {FeedEvent} */ event) => event.tenant_id);
+    case 'event_created':
+        return [frame.event.tenant_id];
+    default:
+        return [];
     }
 }

@@ -1,155 +1,314 @@
-import { byId, make } from './dom.js';
+import { byId } from './dom.js';
+import { RowLayout } from './layout.js';
+import { detailsOf, rowOf } from './row.js';
+import { ago } from './time.js';
 
-/** @typedef {import('./api.js').FeedEvent} FeedEvent */
+/** @typedef {import('./store.js').Entry} Entry */
+/** @typedef {import('./store.js').EventStore} EventStore */
 
-const MAX_ROWS = 1000;
 const FRESH_MS = 2500;
-const ANNOUNCE_EVERY_MS = 2000;
+const RENDER_EVERY_MS = 90; // however fast events come, nobody reads faster
+const TICK_MS = 500;
+const SPARE_ROWS = 6; // above and below what is seen
+const NEAR_END_ROWS = 20;
 
-const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
-const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+/**
+ * @typedef {object} ListActions
+ * @property {() => void} rendered something has changed, and is shown
+ * @property {() => void} nearEnd the reader comes to the oldest row
+ * @property {(follow: boolean) => void} followed the reader has left the newest row, or come back to it
+ * @property {(entry: Entry, form: import('./row.js').CopyForm) => void} copy
+ */
 
-/** The events, newest first, with notices in their place between them. */
+/**
+ * The rows of a store, newest first, of which only those in sight are elements. What the reader looks at stays in its
+ * place while newer ones come, unless the list follows: then the newest stays in sight.
+ */
 export class EventList {
+    #viewport = byId('viewport', HTMLElement);
+    #spacer = byId('spacer', HTMLElement);
     #list = byId('events', HTMLOListElement);
-    #tenant = byId('events-tenant', HTMLElement);
-    #empty = byId('events-empty', HTMLElement);
-    #capped = byId('events-capped', HTMLElement);
-    #announcer = byId('announce', HTMLElement);
-    #bell = byId('bell', SVGElement);
-    #unannounced = 0;
+    #store;
+    #actions;
+    #follow = true;
+    #wasAway = false;
+    /** @type {Map<number, HTMLLIElement>} */
+    #rows = new Map();
+    /** Heights of the unfolded ones, by key. @type {Map<number, number>} */
+    #unfolded = new Map();
+    #layout = new RowLayout(1, 0);
+    /** The key of the newest row that is laid out. */
+    #newest = 0;
+    /** The row at the top of the view, and how far above the view's top it begins. */
+    #anchor = { key: 0, above: 0 };
+    #due = false;
+    /** Whether the reader presses on a row, which must not move away under that. */
+    #pressed = false;
+    #renderedAt = 0;
+    #sizes = new ResizeObserver((changes) => this.#measure(changes));
 
     /**
-     * Empties the list for another tenant.
-     *
-     * @param {string} tenant
+     * @param {EventStore} store
+     * @param {ListActions} actions
      */
-    reset(tenant) {
-        this.#list.replaceChildren();
-        this.#list.dataset.tenant = tenant;
-        this.#tenant.textContent = `of ${tenant}`;
-        this.#empty.textContent = 'Nothing yet. Post an event, here or in a second window.';
-        this.#empty.hidden = false;
-        this.#capped.hidden = true;
-        this.#unannounced = 0;
-    }
-
-    /**
-     * @param {FeedEvent[]} events oldest first
-     * @param {boolean} fresh to be highlighted for a moment
-     */
-    add(events, fresh) {
-        const rows = events.map(eventRow);
-        if (fresh) {
-            this.#highlight(rows);
-            this.#announce(events);
+    constructor(store, actions) {
+        this.#store = store;
+        this.#actions = actions;
+        this.#viewport.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+        this.#list.addEventListener('click', (event) => this.#clicked(event));
+        this.#list.addEventListener('focusin', () => this.#setFollow(false));
+        this.#list.addEventListener('pointerdown', ({ button }) => { this.#pressed = button === 0; });
+        for (const end of ['pointerup', 'pointercancel', 'blur']) {
+            addEventListener(end, () => this.#release());
         }
-        this.#prepend(rows);
+        new ResizeObserver(() => this.refresh()).observe(this.#viewport);
+        setInterval(() => this.#tick(), TICK_MS);
     }
 
-    /** @param {string} text */
-    notice(text) {
-        const row = make('li', 'notice', text);
-        row.dataset.notice = '';
-        this.#prepend([row]);
-        this.#announcer.textContent = text;
+    get follow() {
+        return this.#follow;
     }
 
-    /** @param {HTMLLIElement[]} rows the later, the nearer to the top */
-    #prepend(rows) {
-        if (rows.length === 0) {
+    /** @param {boolean} follow */
+    set follow(follow) {
+        this.#follow = follow;
+        this.refresh();
+    }
+
+    /** Rows that are elements just now. */
+    get rendered() {
+        return this.#rows.size;
+    }
+
+    /** From the top, for other rows than before: another tenant's, or another filter's. */
+    reset() {
+        this.#unfolded.clear();
+        this.#rows.clear();
+        this.#list.replaceChildren();
+        this.#viewport.scrollTop = 0;
+        this.#anchor = { key: 0, above: 0 };
+        this.refresh();
+    }
+
+    /** Shows what has changed, soon. */
+    refresh() {
+        if (this.#due) {
             return;
         }
-        this.#list.prepend(...rows.reverse());
-        this.#empty.hidden = true;
-        while (this.#list.children.length > MAX_ROWS) {
-            this.#list.lastElementChild?.remove();
-            this.#capped.hidden = false;
-            this.#capped.textContent = `Only the newest ${MAX_ROWS} are shown.`;
+        this.#due = true;
+        const wait = this.#renderedAt + RENDER_EVERY_MS - performance.now();
+        const soon = () => requestAnimationFrame(() => {
+            this.#due = false;
+            if (!this.#pressed) {
+                this.#render();
+            }
+        });
+        if (wait > 0) {
+            setTimeout(soon, wait);
+        } else {
+            soon();
         }
     }
 
-    /** @param {HTMLLIElement[]} rows */
-    #highlight(rows) {
-        for (const row of rows) {
-            row.dataset.fresh = '';
+    #release() {
+        if (this.#pressed) {
+            this.#pressed = false;
+            this.refresh();
         }
-        this.#bell.dataset.ringing = '';
-        setTimeout(() => {
-            for (const row of rows) {
+    }
+
+    #render() {
+        this.#renderedAt = performance.now();
+        this.#lay();
+        this.#place();
+        this.#fill();
+        this.#actions.rendered();
+    }
+
+    /** Scrolls to the newest row where the list follows, else to the row that was at the top. */
+    #place() {
+        const top = this.#follow ? 0 : this.#layout.topOf(this.#store.indexOf(this.#anchor.key)) + this.#anchor.above;
+        if (this.#viewport.scrollTop !== top) {
+            this.#viewport.scrollTop = top;
+        }
+    }
+
+    /** Works out where each row lies. */
+    #lay() {
+        const height = parseFloat(getComputedStyle(this.#list).getPropertyValue('--row')) || 1;
+        /** @type {[number, number][]} */
+        const tall = [];
+        for (const [key, size] of this.#unfolded) {
+            const index = this.#store.indexOf(key);
+            if (this.#store.at(index)?.key === key) {
+                tall.push([index, size]);
+            } else {
+                this.#unfolded.delete(key);
+            }
+        }
+        this.#layout = new RowLayout(height, this.#store.length, tall.sort(([a], [b]) => a - b));
+        this.#newest = this.#store.at(0)?.key ?? 0;
+        this.#spacer.style.height = `${this.#layout.height}px`;
+    }
+
+    /** Makes elements of the rows in sight, and no others. */
+    #fill() {
+        const { scrollTop, clientHeight } = this.#viewport;
+        const count = this.#store.length;
+        const first = Math.max(0, this.#layout.indexAt(scrollTop) - SPARE_ROWS);
+        const last = Math.min(count - 1, this.#layout.indexAt(scrollTop + clientHeight) + SPARE_ROWS);
+        const wanted = new Map();
+        for (let index = first; index <= last; index++) {
+            const entry = this.#store.at(index);
+            if (entry !== undefined) {
+                wanted.set(entry.key, [entry, index]);
+            }
+        }
+        for (const [key, row] of this.#rows) {
+            if (!wanted.has(key)) {
+                this.#sizes.unobserve(row);
+                row.remove();
+                this.#rows.delete(key);
+            }
+        }
+        /** @type {Element | null} */
+        let next = this.#list.firstElementChild;
+        for (const [key, [entry, index]] of wanted) {
+            const row = this.#rows.get(key) ?? this.#make(entry);
+            row.setAttribute('aria-posinset', String(index + 1));
+            row.setAttribute('aria-setsize', String(count));
+            if (row === next) {
+                next = next.nextElementSibling;
+            } else {
+                this.#list.insertBefore(row, next);
+            }
+        }
+        this.#list.style.transform = `translateY(${this.#layout.topOf(first)}px)`;
+        this.#keepAnchor();
+        if (last >= count - NEAR_END_ROWS) {
+            this.#actions.nearEnd();
+        }
+    }
+
+    /** @param {Entry} entry */
+    #make(entry) {
+        const row = rowOf(entry);
+        row.toggleAttribute('data-fresh', Date.now() - entry.arrived < FRESH_MS);
+        this.#rows.set(entry.key, row);
+        if (this.#unfolded.has(entry.key)) {
+            this.#unfold(row, entry);
+        }
+        return row;
+    }
+
+    /** How many rows have come since they were laid out. */
+    get #come() {
+        return this.#store.indexOf(this.#newest);
+    }
+
+    #keepAnchor() {
+        const index = this.#layout.indexAt(this.#viewport.scrollTop);
+        this.#anchor = {
+            key: this.#store.at(index + this.#come)?.key ?? 0,
+            above: this.#viewport.scrollTop - this.#layout.topOf(Math.max(0, index)),
+        };
+    }
+
+    #scrolled() {
+        const { scrollTop } = this.#viewport;
+        if (scrollTop > this.#layout.rowHeight) {
+            this.#wasAway = true;
+            this.#setFollow(false);
+        } else if (scrollTop === 0 && this.#wasAway) {
+            this.#wasAway = false;
+            this.#setFollow(true);
+        }
+        this.#keepAnchor();
+        const come = this.#come;
+        this.#lay();
+        if (come > 0) {
+            this.#place();
+        }
+        this.#fill();
+    }
+
+    /** @param {boolean} follow */
+    #setFollow(follow) {
+        if (follow !== this.#follow) {
+            this.#follow = follow;
+            this.#actions.followed(follow);
+        }
+    }
+
+    /** @param {MouseEvent} event */
+    #clicked(event) {
+        const target = /** @type {Element} */ (event.target);
+        const row = /** @type {HTMLLIElement | null} */ (target.closest('li.event'));
+        const entry = row && this.#store.at(this.#store.indexOf(Number(row.dataset.key)));
+        if (!row || !entry?.event) {
+            return;
+        }
+        const form = target.closest('[data-copy]')?.getAttribute('data-copy');
+        if (form === 'json' || form === 'curl') {
+            this.#actions.copy(entry, form);
+        } else if (target.closest('.head') && getSelection()?.type !== 'Range') {
+            this.#toggle(row, entry);
+        }
+    }
+
+    /**
+     * @param {HTMLLIElement} row
+     * @param {Entry} entry
+     */
+    #toggle(row, entry) {
+        this.#setFollow(false);
+        if (this.#unfolded.delete(entry.key)) {
+            this.#sizes.unobserve(row);
+            row.querySelector('.details')?.remove();
+            row.querySelector('.fold')?.setAttribute('aria-expanded', 'false');
+            this.refresh();
+        } else {
+            this.#unfolded.set(entry.key, this.#layout.rowHeight);
+            this.#unfold(row, entry);
+        }
+    }
+
+    /**
+     * @param {HTMLLIElement} row
+     * @param {Entry} entry
+     */
+    #unfold(row, entry) {
+        if (entry.event !== undefined) {
+            row.append(detailsOf(entry.event));
+            row.querySelector('.fold')?.setAttribute('aria-expanded', 'true');
+            this.#sizes.observe(row);
+        }
+    }
+
+    /** @param {ResizeObserverEntry[]} changes */
+    #measure(changes) {
+        for (const { target } of changes) {
+            const key = Number(/** @type {HTMLElement} */ (target).dataset.key);
+            if (this.#unfolded.has(key) && target.isConnected) {
+                this.#unfolded.set(key, target.getBoundingClientRect().height);
+            }
+        }
+        this.refresh();
+    }
+
+    /** What changes by the time alone. */
+    #tick() {
+        const now = Date.now();
+        for (const [key, row] of this.#rows) {
+            const entry = this.#store.at(this.#store.indexOf(key));
+            if (row.dataset.fresh !== undefined && now - (entry?.arrived ?? 0) >= FRESH_MS) {
                 delete row.dataset.fresh;
             }
-            if (this.#list.querySelector('[data-fresh]') === null) {
-                delete this.#bell.dataset.ringing;
+            const relative = row.querySelector('.ago');
+            const text = entry?.event && ago(Date.parse(entry.event.timestamp), now);
+            if (relative && text && relative.textContent !== text) {
+                relative.textContent = text;
             }
-        }, FRESH_MS);
-    }
-
-    /** One sentence for many, so that a screen reader keeps up. @param {FeedEvent[]} events */
-    #announce(events) {
-        const waiting = this.#unannounced > 0;
-        this.#unannounced += events.length;
-        if (waiting) {
-            return;
         }
-        setTimeout(() => {
-            const count = this.#unannounced;
-            this.#unannounced = 0;
-            if (count > 0) {
-                this.#announcer.textContent = count === 1 ? '1 new event' : `${count} new events`;
-            }
-        }, ANNOUNCE_EVERY_MS);
     }
-}
-
-/** @param {FeedEvent} event */
-function eventRow(event) {
-    const row = make('li', 'event');
-    row.dataset.seq = String(event.seq);
-    row.dataset.id = event.id;
-    row.append(headLine(event));
-    if (event.message !== undefined) {
-        const message = make('p', 'message', event.message);
-        message.dir = 'auto';
-        row.append(message);
-    }
-    if (event.metadata !== undefined && Object.keys(event.metadata).length > 0) {
-        row.append(metadataFold(event.metadata));
-    }
-    return row;
-}
-
-/** @param {FeedEvent} event */
-function headLine(event) {
-    const line = make('div', 'head');
-    const badge = make('span', 'badge', event.type);
-    badge.dataset.type = event.type;
-    line.append(make('span', 'seq', `#${event.seq}`), badge);
-    if (event.author !== undefined && event.author !== '') {
-        line.append(make('span', 'author', event.author));
-    }
-    line.append(timeOf(event.timestamp));
-    return line;
-}
-
-/** @param {string} timestamp */
-function timeOf(timestamp) {
-    const date = new Date(timestamp);
-    const today = date.toDateString() === new Date().toDateString();
-    const time = make('time', '', (today ? clockTime : dateTime).format(date));
-    time.dateTime = timestamp;
-    time.title = timestamp;
-    return time;
-}
-
-/** @param {Record<string, unknown>} metadata */
-function metadataFold(metadata) {
-    const fold = make('details', 'metadata');
-    const text = make('pre');
-    text.tabIndex = 0; // it scrolls, so the keyboard must reach it
-    fold.append(make('summary', '', 'Metadata'), text);
-    fold.addEventListener('toggle', () => {
-        text.textContent = JSON.stringify(metadata, null, 2);
-    }, { once: true });
-    return fold;
 }

@@ -1,8 +1,11 @@
 import { byId } from './dom.js';
 
 /** @typedef {import('./feed.js').State} State */
+/** @typedef {import('./feed.js').Transport} Transport */
 
-const TEXT = {
+const ITEM = 'carillon.transport';
+
+export const TEXT = {
     'offline': 'Offline',
     'connecting': 'Connecting',
     'catching-up': 'Catching up',
@@ -10,19 +13,37 @@ const TEXT = {
     'retrying': 'Connection lost',
 };
 
-/** The state of the connection, always in sight. */
+/** The state of the connection, always in sight, and what it goes over. */
 export class StatusView {
     #root = byId('state', HTMLElement);
     #text = byId('state-text', HTMLElement);
     #countdown = byId('state-countdown', HTMLElement);
     #detail = byId('state-detail', HTMLElement);
     #retry = byId('retry-now', HTMLButtonElement);
+    #transport = byId('transport', HTMLSelectElement);
     /** @type {ReturnType<typeof setInterval> | undefined} */
     #ticker;
 
-    /** @param {() => void} onRetry */
-    constructor(onRetry) {
-        this.#retry.addEventListener('click', onRetry);
+    /**
+     * @param {object} actions
+     * @param {() => void} actions.retry
+     * @param {(transport: Transport) => void} actions.use
+     */
+    constructor({ retry, use }) {
+        this.#retry.addEventListener('click', retry);
+        const chosen = localStorage.getItem(ITEM) ?? '';
+        if ([...this.#transport.options].some(({ value }) => value === chosen)) {
+            this.#transport.value = chosen;
+        }
+        this.#transport.addEventListener('change', () => {
+            localStorage.setItem(ITEM, this.transport);
+            use(this.transport);
+        });
+    }
+
+    /** What the connection is to go over. @returns {Transport} */
+    get transport() {
+        return /** @type {Transport} */ (this.#transport.value);
     }
 
     /** @param {State} state */
