@@ -5,15 +5,16 @@
  *     embed OUT.c ROOT FILE...
  *
  * FILE is a path relative to ROOT, with '/' between its parts; it becomes the URL path "/FILE", and "/index.html"
- * becomes "/" as well. The same arguments and files give the same output.
+ * becomes "/" as well. Or it is NAME=PATH: what lies at PATH, wherever that is, as "/NAME". The same arguments and
+ * files give the same output.
  */
 #include <errno.h>
+#include <libdeflate.h>
 #include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #define ETAG_BYTES   16                 /* of the SHA-256: 128 bits tell versions apart well enough */
 #define MAX_FILE     (16 * 1024 * 1024) /* a slip, such as a video in static/, should not swell the binary unseen */
@@ -88,16 +89,10 @@ static void check_name(const char *name) {
     }
 }
 
-static struct bytes read_file(const char *root, const char *name) {
-    char path[MAX_PATH_LEN];
-    int len = snprintf(path, sizeof path, "%s/%s", root, name);
+static struct bytes read_file(const char *path) {
     struct bytes bytes = {.data = allocate(MAX_FILE + 1)};
-    FILE *in;
+    FILE *in = fopen(path, "rb");
 
-    if (len < 0 || (size_t)len >= sizeof path) {
-        fail("%s: the path is too long", name);
-    }
-    in = fopen(path, "rb");
     if (in == NULL) {
         fail("%s: %s", path, strerror(errno));
     }
@@ -118,23 +113,15 @@ static struct bytes read_file(const char *root, const char *name) {
 
 /* Gzip (RFC 1952) without name and time, so that equal input gives equal output. Absent where it is no smaller. */
 static struct bytes compress_bytes(struct bytes raw) {
-    z_stream z = {.next_in = raw.data, .avail_in = (uInt)raw.len};
-    struct bytes out = {0};
-    uLong bound;
+    struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(12); /* as small as it can */
+    struct bytes out = {.data = allocate(raw.len > 0 ? raw.len : 1)};
 
-    if (deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) {
-        fail("zlib does not start");
+    if (compressor == NULL) {
+        fail("out of memory");
     }
-    bound = deflateBound(&z, (uLong)raw.len);
-    out.data = allocate(bound);
-    z.next_out = out.data;
-    z.avail_out = (uInt)bound;
-    if (deflate(&z, Z_FINISH) != Z_STREAM_END) {
-        fail("zlib does not finish");
-    }
-    out.len = z.total_out;
-    deflateEnd(&z);
-    if (out.len >= raw.len) {
+    out.len = raw.len > 0 ? libdeflate_gzip_compress(compressor, raw.data, raw.len, out.data, raw.len - 1) : 0;
+    libdeflate_free_compressor(compressor);
+    if (out.len == 0) {
         free(out.data);
         out = (struct bytes){0};
     }
@@ -205,12 +192,21 @@ static char *url_path(const char *name) {
     return path;
 }
 
-static struct file load(const char *root, const char *name, size_t number) {
-    struct file file = {.path = url_path(name), .body = number};
+static struct file load(const char *root, const char *given, size_t number) {
+    char name[MAX_PATH_LEN];
+    char below[MAX_PATH_LEN];
+    const char *equals = strchr(given, '=');
+    int name_len = snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - given) : (int)strlen(given), given);
+    int len = snprintf(below, sizeof below, "%s/%s", root, name);
+    struct file file = {.body = number};
 
+    if (name_len < 0 || len < 0 || (size_t)len >= sizeof below) {
+        fail("%s: the path is too long", given);
+    }
     check_name(name);
+    file.path = url_path(name);
     file.type = type_of(name);
-    file.raw = read_file(root, name);
+    file.raw = read_file(equals ? equals + 1 : below);
     file.gzip = compress_bytes(file.raw);
     return file;
 }
