@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "carillon/net/eio_conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 
 /* What the echo server speaks beside HTTP and WebSocket. */

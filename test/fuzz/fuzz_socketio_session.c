@@ -8,6 +8,7 @@
 #include "carillon/base/config.h"
 #include "carillon/base/log.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/guard/admission.h"
 #include "carillon/guard/lease.h"
 #include "carillon/guard/rooms.h"
 #include "carillon/net/http_conn.h"
@@ -34,6 +35,7 @@ struct peer {
 struct play {
     struct feed_fixture feed;
     struct car_net net;
+    struct car_admission admission;
     struct car_api api;
     struct peer peers[PEERS];
     struct {
@@ -218,14 +220,18 @@ static void open_play(struct play *play, const struct car_config *config) {
                                  .ping_timeout_ms = 60000,
                                  .workers = play->feed.workers,
                                  .worker_count = 2};
-    play->api = (struct car_api){
-        .config = config, .feed = &play->feed.feed, .net = &play->net, .auth.registry = play->feed.feed.registry};
+    play->api = (struct car_api){.config = config,
+                                 .feed = &play->feed.feed,
+                                 .net = &play->net,
+                                 .auth.registry = play->feed.feed.registry,
+                                 .admission = &play->admission};
     car_sio_set_up(&play->api);
     play->api.rooms = car_rooms_new(0, 0);
     require(play->api.rooms != NULL);
     for (unsigned i = 0; i < 2; i++) {
         require(car_lease_attach(play->feed.workers[i]) == 0);
         require(car_net_attach(&play->net, play->feed.workers[i]) == 0);
+        require(car_api_attach(play->feed.workers[i]) == 0);
     }
 }
 
@@ -241,6 +247,7 @@ static void close_play(struct play *play) {
     require(car_net_left(&play->net) == 0);
     for (unsigned i = 0; i < 2; i++) {
         require(atomic_load(&car_net_local(play->feed.workers[i])->refused_writes) == 0);
+        car_api_detach(play->feed.workers[i]);
         car_net_detach(play->feed.workers[i]);
         car_lease_detach(play->feed.workers[i]);
     }

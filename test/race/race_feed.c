@@ -4,7 +4,9 @@
 
 #include "carillon/feed/event.h"
 #include "carillon/feed/history.h"
+#include "carillon/feed/memory.h"
 #include "carillon/feed/ring.h"
+#include "carillon/feed/shares.h"
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
@@ -18,7 +20,7 @@
  * The whole feed under load: workers that publish to all tenants, and sessions on each of them that join, leave, refuse
  * and go on at random. Each session has to see its tenant's events in order, each once, from where it asked on, and
  * nobody else's; what it misses it is told. At the end everybody who has stayed gets up to the newest event, every
- * publish was answered once, and nothing holds an event but the history.
+ * publish was answered once, nothing holds an event but the history, and that is what is counted as memory in use.
  */
 
 #define WORKERS     4u
@@ -58,10 +60,13 @@ struct scene {
     unsigned turns;       /* of each stage */
     unsigned burst;       /* events that are published at once now and then */
     bool crowded;         /* all workers on one processor */
+    uint64_t budget;      /* of memory, of each tenant, which is lifted and set again all the time; 0: none */
     const char *database; /* where the log is; NULL: in memory */
     bool relaxed;
     uint64_t started_ms;
     unsigned time_ms;
+    uint64_t dice;
+    struct car_shares_cut cut;
     struct stage stages[WORKERS];
     atomic_uint finished;
     atomic_ulong faults;
@@ -223,15 +228,19 @@ static void check_tenant(struct scene *scene, struct car_tenant *tenant) {
     CU_ASSERT_EQUAL(car_tenant_connections(tenant), 0);
     CU_ASSERT_FALSE(atomic_load(&tenant->draining));
     CU_ASSERT(!atomic_load(&tenant->inlet) || car_ring_count(atomic_load(&tenant->inlet)) == 0);
-    CU_ASSERT(newest < scene->f.feed.keep || newest - oldest + 1 >= scene->f.feed.keep);
+    bool whole = newest < scene->f.feed.keep || newest - oldest + 1 >= scene->f.feed.keep;
+    CU_ASSERT(whole || (scene->budget && scene->database)); /* what a database has may go before */
+    uint64_t bytes = 0;
     for (uint64_t seq = oldest; seq <= newest; seq++) {
         struct car_event *event = NULL;
         size_t n = car_history_read(history, scene->f.reader, seq, &event, 1);
         CU_ASSERT_EQUAL_FATAL(n, 1);
         CU_ASSERT_EQUAL(event->seq, seq);
         CU_ASSERT_EQUAL(atomic_load(&event->refs), 2); /* the history's and ours */
+        bytes += event->size;
         car_event_unref(&event);
     }
+    CU_ASSERT_EQUAL(car_memory_used(tenant), bytes);
 }
 
 /* Whether a log that has yet to commit it, or a retired lane, holds an event beside the history. */
@@ -287,9 +296,19 @@ static unsigned time_ms(void) {
     return race_rounds(8) < 8 || (slow && *slow == '1') ? 4 * PLAY_MS : PLAY_MS;
 }
 
+/* As the main thread does when memory comes to be short, and is not any more. */
+static void squeeze(struct scene *play) {
+    if (play->budget && race_random(&play->dice) % 2) {
+        car_shares_set(&play->f.feed, play->f.reader, 1u << 20, &play->cut);
+    } else if (play->budget) {
+        car_shares_lift(&play->f.feed);
+    }
+}
+
 static void run(uint32_t keep, const struct scene *play) {
     scene = *play;
     scene.turns = race_rounds(TURNS);
+    scene.dice = race_seed(99);
     scene.time_ms = time_ms();
     if (scene.database) {
         feed_open_sqlite(&scene.f, WORKERS, keep, scene.database, scene.relaxed);
@@ -301,12 +320,15 @@ static void run(uint32_t keep, const struct scene *play) {
         snprintf(id, sizeof id, "t%u", i);
         scene.tenants[i] = feed_tenant(&scene.f, id);
     }
+    scene.f.feed.tenant_memory = scene.budget;
     feed_start(&scene.f);
     scene.started_ms = race_now_ms();
     each_stage(&scene, stage_begin);
     while (atomic_load(&scene.finished) < WORKERS) {
+        squeeze(&scene);
         usleep(2000);
     }
+    car_shares_lift(&scene.f.feed);
     feed_barrier(&scene.f);
     unsigned long accepted = 0;
     unsigned long newest = 0;
@@ -375,6 +397,21 @@ static void test_database(void) {
         CU_ASSERT_EQUAL(unlink(path), 0);
         feed_unlink_search(path);
     }
+    CU_ASSERT_EQUAL(rmdir(folder), 0);
+}
+
+/* Budgets of memory that come and go, where history has to be kept and where it has not: some are refused. */
+static void test_budget(void) {
+    char folder[] = "/tmp/carillon-race-XXXXXX";
+    char path[64];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/log.db", folder);
+    struct scene play = {.tenant_count = 3, .sessions = SESSIONS, .leave = 24, .burst = 300, .budget = 100000};
+    run(200, &play);
+    play.database = path;
+    run(200, &play);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    feed_unlink_search(path);
     CU_ASSERT_EQUAL(rmdir(folder), 0);
 }
 
@@ -511,6 +548,7 @@ static const struct car_test TESTS[] = {
     {"a database", test_database},
     {"one tenant", test_one_tenant},
     {"a short memory", test_short_memory},
+    {"budgets of memory", test_budget},
     {"lanes come and go", test_lanes_come_and_go},
     {"more workers than processors", test_one_processor},
     {"a crowd at the inlet", test_crowd_at_the_inlet},

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/net/response.h"

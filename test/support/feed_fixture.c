@@ -162,7 +162,7 @@ void feed_turn(struct feed_fixture *f, unsigned worker) {
 static bool idle(const struct feed_fixture *f) {
     for (unsigned i = 0; i < f->feed.worker_count; i++) {
         const struct car_worker *worker = f->workers[i];
-        if (worker->tasks.now.head || worker->tasks.later.head || !CK_STACK_ISEMPTY(&worker->mailbox.stack)) {
+        if (!car_tasks_are_done(&worker->tasks) || __atomic_load_n(&worker->mailbox.stack.head, __ATOMIC_RELAXED)) {
             return false;
         }
     }
@@ -326,6 +326,12 @@ static void publish_batch(struct car_worker *worker, void *arg) {
 void feed_publish_from(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count, size_t len) {
     struct batch batch = {f, worker, tenant, count, len};
     feed_call(f, worker, publish_batch, &batch);
+}
+
+void feed_publish_and_wait(struct feed_fixture *f, struct car_tenant *tenant, unsigned count) {
+    unsigned long before = atomic_load(&f->answered);
+    feed_publish_from(f, 0, tenant, count, 5);
+    feed_wait_answers(f, before + count);
 }
 
 /* Subscribers. */

@@ -101,6 +101,9 @@ bool feed_publish_batch(struct feed_fixture *f, unsigned worker, struct car_tena
 /* The same from any thread, by that worker's own; all of them have to be accepted. */
 void feed_publish_from(struct feed_fixture *f, unsigned worker, struct car_tenant *tenant, unsigned count, size_t len);
 
+/* The same from worker 0, until all are answered. */
+void feed_publish_and_wait(struct feed_fixture *f, struct car_tenant *tenant, unsigned count);
+
 /* Publishes the event from that worker (on its thread); it has to be accepted. */
 void feed_publish_event(struct feed_fixture *f, unsigned worker, struct car_event *event);
 

@@ -69,6 +69,11 @@ unsigned log_ask_passing(struct feed_fixture *f, struct car_tenant *tenant, uint
     return count;
 }
 
+unsigned log_ask_found(struct feed_fixture *f, struct car_tenant *tenant) {
+    static uint64_t seqs[1000];
+    return log_ask_passing(f, tenant, 1, car_tenant_newest(tenant), false, NULL, seqs, sizeof seqs / sizeof *seqs);
+}
+
 uint64_t log_ask_count(struct feed_fixture *f, struct car_tenant *tenant, const char *type) {
     struct car_log_types *types = calloc(1, sizeof *types);
     uint64_t count = 0;

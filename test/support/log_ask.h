@@ -19,6 +19,9 @@ int log_ask_page(struct feed_fixture *f, struct car_log_page *page);
 unsigned log_ask_passing(struct feed_fixture *f, struct car_tenant *tenant, uint64_t first, uint64_t last,
                          bool descending, const struct car_filter *filter, uint64_t *out, unsigned max);
 
+/* How many events of a tenant the log finds. */
+unsigned log_ask_found(struct feed_fixture *f, struct car_tenant *tenant);
+
 /* How many there are of a type in the log's own count; of all types where it is NULL. */
 uint64_t log_ask_count(struct feed_fixture *f, struct car_tenant *tenant, const char *type);
 

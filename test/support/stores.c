@@ -102,3 +102,16 @@ void store_becomes(int64_t (*number)(const char *sql), const char *sql, int64_t 
         fprintf(stderr, "  %s: %lld, not %lld\n", sql, (long long)is, (long long)want);
     }
 }
+
+void store_change(const char *database, const char *sql) {
+    sqlite3 *db = NULL;
+    char *why = NULL;
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(database, &db), SQLITE_OK);
+    (void)sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
+        fprintf(stderr, "  %s: %s\n", sql, why);
+        CU_FAIL("a change");
+    }
+    sqlite3_free(why);
+    CU_ASSERT_EQUAL(sqlite3_close(db), SQLITE_OK);
+}

@@ -30,6 +30,9 @@ const char *store_uri(void);  /* of a PostgreSQL one */
 int64_t store_number(const char *sql);
 int64_t store_search_number(const char *sql);
 
+/* Has a SQLite database changed behind the back of whoever has it open; asserts that it was. */
+void store_change(const char *database, const char *sql);
+
 /* Waits for a number that one of these two says, and asserts that it comes. */
 void store_becomes(int64_t (*number)(const char *sql), const char *sql, int64_t want);
 

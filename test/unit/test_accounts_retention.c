@@ -23,15 +23,8 @@ static void open_store(const char *store) {
 }
 
 static void publish(struct car_tenant *tenant, unsigned count) {
-    unsigned long before = atomic_load(&f.answered);
-    feed_publish_from(&f, 0, tenant, count, 5);
-    feed_wait_answers(&f, before + count);
+    feed_publish_and_wait(&f, tenant, count);
     CU_ASSERT_EQUAL(atomic_load(&f.failed), 0);
-}
-
-static unsigned found(struct car_tenant *tenant) {
-    static uint64_t seqs[1000];
-    return log_ask_passing(&f, tenant, 1, car_tenant_newest(tenant), false, NULL, seqs, sizeof seqs / sizeof *seqs);
 }
 
 /* How many of a tenant's events are kept: what its own terms say goes first, and over a restart. */
@@ -84,7 +77,7 @@ static void test_age(void) {
         CU_ASSERT_EQUAL(car_feed_oldest(&f.feed, a), 31);
         publish(a, 3);
         store_becomes(store_number, "SELECT forgotten FROM tenants WHERE id = 'a'", 33);
-        CU_ASSERT_EQUAL(found(feed_tenant_find(&f, "b")), 30);
+        CU_ASSERT_EQUAL(log_ask_found(&f, feed_tenant_find(&f, "b")), 30);
         feed_close(&f);
     }
 }

@@ -30,6 +30,7 @@ static void test_consecutive(void) {
     for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++) {
         CU_ASSERT(feed_publish_batch(&f, 0, t, SIZES[i]));
         CU_ASSERT_EQUAL(feed_publish(&f, 0, t, 1), 1);
+        feed_settle(&f); /* a large one is numbered in turns */
         newest += SIZES[i] + 1;
         CU_ASSERT_EQUAL(car_tenant_newest(t), newest);
         CU_ASSERT_EQUAL(atomic_load(&f.answered), newest);
@@ -55,12 +56,12 @@ static void test_taken_in_pieces(void) {
         uint64_t newest;
     } WANT[] = {{102, 1255}, {1, 1511}, {256, 1767}, {44, 1811}};
     for (size_t i = 0; i < sizeof WANT / sizeof *WANT; i++) {
-        size_t n = car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH);
+        size_t n = car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH);
         CU_ASSERT_EQUAL_FATAL(n, WANT[i].publishes);
         car_drain_seal(&f.feed, t, batch, n, f.reader, f.workers[0]);
         CU_ASSERT_EQUAL(car_tenant_newest(t), WANT[i].newest);
     }
-    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH), 0);
+    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH), 0);
     CU_ASSERT_FALSE(car_drain_finish(t));
     CU_ASSERT_EQUAL(atomic_load(&f.answered), 1811);
     feed_close(&f);
@@ -73,12 +74,12 @@ static void test_refused(void) {
     struct car_tenant *t = feed_tenant(&f, "a");
     CU_ASSERT(car_drain_claim(t));
     CU_ASSERT(feed_publish_batch(&f, 0, t, 700));
-    size_t n = car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH);
+    size_t n = car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH);
     CU_ASSERT_EQUAL_FATAL(n, 1);
     CU_ASSERT_EQUAL(car_drain_number(&f.feed, t, batch, n, f.reader), 0);
     car_drain_refuse(batch, n, CAR_ESYS, f.workers[0]);
     CU_ASSERT(car_drain_finish(t)); /* as much was taken as may be, so there may be more */
-    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH), 0);
+    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH), 0);
     CU_ASSERT_FALSE(car_drain_finish(t));
     CU_ASSERT_EQUAL(atomic_load(&f.failed), 700);
     CU_ASSERT_EQUAL(car_tenant_newest(t), 0);
@@ -135,6 +136,9 @@ static void test_stalled(void) {
     CU_ASSERT_EQUAL_FATAL(feed_join(&s, f.workers[1], t, NULL), 0);
     for (unsigned i = 0; i < 20; i++) {
         CU_ASSERT(feed_publish_batch(&f, 0, t, CAR_PUBLISH_MAX));
+    }
+    for (unsigned i = 0; i < 1000 && !atomic_load(&t->stalled); i++) {
+        feed_turn(&f, 0);
     }
     CU_ASSERT_EQUAL(car_tenant_newest(t), 9000);
     CU_ASSERT(car_tenant_newest(t) - CAR_LANE_LAG_MAX < CAR_PUBLISH_MAX);

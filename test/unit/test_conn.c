@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "carillon/base/blob.h"
+#include "carillon/net/boundary.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/reclaim.h"
 #include "carillon/runtime/worker.h"
@@ -239,6 +240,30 @@ static void test_not_read_while_much_waits(void) {
     tear_down();
 }
 
+static size_t seen; /* what waited when the other flow had its turn */
+
+static void on_other(struct car_task *task) {
+    (void)task;
+    seen = car_conn_pending(t.conn);
+}
+
+/* What is much goes out in pieces, between which others have their turns; the protocol hears of the end of them. */
+static void test_others_between_pieces(void) {
+    struct car_flow flow;
+    struct car_task task = {.run = on_other};
+    set_up();
+    car_flow_init(&flow);
+    CU_ASSERT_TRUE(write_as(NULL, 150000));
+    CU_ASSERT_TRUE(car_conn_await_drained(t.conn));
+    seen = 0;
+    car_flow_defer(&t.worker->tasks, &flow, &task);
+    turn(3);
+    CU_ASSERT_TRUE(seen > 0 && seen < 150000);
+    CU_ASSERT_EQUAL(t.drains, 1);
+    CU_ASSERT_EQUAL(read_all(), 150000);
+    tear_down();
+}
+
 static void test_finish(void) {
     set_up();
     CU_ASSERT_TRUE(write_as(NULL, 7));
@@ -283,20 +308,42 @@ static void test_wake(void) {
 
 static void test_leave(void) {
     set_up();
-    car_net_drain(t.worker);
+    car_net_drain(t.worker, 0);
     CU_ASSERT_TRUE(atomic_load(&t.net.draining));
     turn(4);
     CU_ASSERT_EQUAL(read_all(), 0);
     tear_down();
 }
 
+static void on_ready(struct car_watch *watch, unsigned what) {
+    (void)watch;
+    (void)what;
+    CU_FAIL("a connection that is no more is told of");
+}
+
+/* As while another process is being started, which has all descriptors until it executes its program. */
+static void test_closed_with_a_copy(void) {
+    set_up();
+    int copy = dup(t.conn->watch.fd);
+    car_conn_close(t.conn);
+    turn(2);
+    CU_ASSERT_EQUAL(t.ends, 1);
+    t.worker->watches.ready = on_ready;
+    CU_ASSERT_EQUAL(send(t.peer, "x", 1, 0), 1);
+    turn(2);
+    close(copy);
+    tear_down();
+}
+
 static const struct car_test TESTS[] = {
     {"one owner's bytes never reach another", test_boundary},
     {"owned bytes want an owner", test_owned_bytes_want_an_owner},
+    {"closed, and another process has a copy", test_closed_with_a_copy},
     {"input that was left is held", test_input_is_held},
     {"a slow peer", test_slow_peer},
     {"a peer that takes nothing", test_stuck},
     {"not read from while much waits", test_not_read_while_much_waits},
+    {"others between pieces", test_others_between_pieces},
     {"finish", test_finish},
     {"the peer's end", test_eof},
     {"wake", test_wake},

@@ -10,6 +10,7 @@
 #include "carillon/base/buf.h"
 #include "carillon/base/err.h"
 #include "carillon/net/conn.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/net/response.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "carillon/base/blob.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/reclaim.h"

@@ -47,6 +47,42 @@ static void test_come_and_go(void) {
     free(eios);
 }
 
+static bool visit_odd(struct car_eio *eio) {
+    visited++;
+    if (eio->ping_at % 2) {
+        eio->deadline++;
+        return true;
+    }
+    car_eio_table_remove(table, eio); /* one that ends meanwhile */
+    return false;
+}
+
+/* A few at a time: each is visited once, whatever goes meanwhile. */
+static void test_some(void) {
+    table = car_eio_table_new();
+    struct car_eio *eios = calloc(MANY, sizeof *eios);
+    CU_ASSERT_FATAL(table && eios);
+    for (unsigned i = 0; i < MANY; i++) {
+        eios[i].ping_at = i;
+        CU_ASSERT_EQUAL_FATAL(car_eio_table_add(table, &eios[i]), 0);
+    }
+    CU_ASSERT_EQUAL(car_eio_table_count(table), MANY);
+    visited = 0;
+    CU_ASSERT_EQUAL(car_eio_table_some(table, 7, visit_odd), 7);
+    CU_ASSERT_TRUE(visited < 100);
+    CU_ASSERT_EQUAL(car_eio_table_some(table, SIZE_MAX, visit_odd), MANY / 2 - 7);
+    CU_ASSERT_EQUAL(visited, MANY);
+    CU_ASSERT_EQUAL(car_eio_table_some(table, 7, visit_odd), 0);
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        wrong += eios[i].deadline != i % 2;
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    CU_ASSERT_EQUAL(car_eio_table_count(table), MANY / 2);
+    car_eio_table_free(&table);
+    free(eios);
+}
+
 static void test_sid(void) {
     struct car_worker *worker = calloc(1, sizeof *worker);
     struct car_eio eio = {.worker = worker};
@@ -77,7 +113,8 @@ static void test_sid(void) {
     free(worker);
 }
 
-static const struct car_test TESTS[] = {{"come and go", test_come_and_go}, {"ids", test_sid}};
+static const struct car_test TESTS[] = {
+    {"come and go", test_come_and_go}, {"a few at a time", test_some}, {"ids", test_sid}};
 
 int main(void) {
     return car_suite_main("eio_table", TESTS, sizeof TESTS / sizeof *TESTS);

@@ -12,6 +12,7 @@
 
 #define WALL_MS INT64_C(1795207000123) /* 2026-11-20T20:36:40.123Z */
 #define WALL    "2026-11-20T20:36:40.123Z"
+#define TRACE   "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 static const struct car_event_key ID_KEY = {{1, 2}, {3, 4}};
 static struct car_tenant *tenant;
@@ -61,7 +62,7 @@ static void test_types(void) {
 
 /* Every combination of members. */
 static void test_members(void) {
-    for (unsigned with = 0; with < 8; with++) {
+    for (unsigned with = 0; with < 16; with++) {
         struct car_draft draft = {.type = CAR_SPAN("greeting")};
         if (with & 1) {
             draft.message = CAR_SPAN("\"hello\"");
@@ -71,6 +72,9 @@ static void test_members(void) {
         }
         if (with & 4) {
             draft.author = CAR_SPAN("alice");
+        }
+        if (with & 8) {
+            draft.traceparent = CAR_SPAN(TRACE);
         }
         struct car_event *event = sealed(&draft, 1042);
         json_t *root = parsed(event);
@@ -92,6 +96,10 @@ static void test_members(void) {
         }
         if (with & 4) {
             expect_string(root, "author", CAR_SPAN("alice"));
+            members++;
+        }
+        if (with & 8) {
+            expect_string(root, "traceparent", CAR_SPAN(TRACE));
             members++;
         }
         CU_ASSERT_EQUAL(json_object_size(root), members);
@@ -119,6 +127,15 @@ static void test_text(void) {
     CU_ASSERT_PTR_EQUAL(event->tenant, tenant);
     CU_ASSERT_EQUAL(event->seq, 7);
     CU_ASSERT_EQUAL(event->wall_ms, WALL_MS);
+    car_event_unref(&event);
+
+    draft.traceparent = CAR_SPAN(TRACE);
+    event = sealed(&draft, 7);
+    id = car_event_id(event);
+    size_t len = strlen(want);
+    memcpy(want + 7, id.ptr, id.len);
+    snprintf(want + len - 1, sizeof want - len, ",\"traceparent\":\"" TRACE "\"}");
+    CU_ASSERT(car_span_eq(car_event_json(event), car_span_cstr(want)));
     car_event_unref(&event);
 }
 
@@ -232,6 +249,30 @@ static void test_sizes(void) {
     free(message);
 }
 
+/* From what a store keeps comes the same text. */
+static void test_rows(void) {
+    for (unsigned with = 0; with < 16; with++) {
+        struct car_draft draft = {.type = CAR_SPAN("greeting")};
+        draft.message = with & 1 ? CAR_SPAN("\"<hello>\"") : draft.message;
+        draft.metadata = with & 2 ? CAR_SPAN("{\"a\": [1]}") : draft.metadata;
+        draft.author = with & 4 ? CAR_SPAN("alice") : draft.author;
+        draft.traceparent = with & 8 ? CAR_SPAN(TRACE) : draft.traceparent;
+        struct car_event *event = sealed(&draft, 1042);
+        struct car_event_row row;
+        car_event_row(event, &row);
+        CU_ASSERT(car_span_eq(row.traceparent, draft.traceparent));
+        CU_ASSERT(car_span_eq(row.type, CAR_SPAN("greeting")));
+        struct car_event *again = car_event_restore(tenant, &row);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(again);
+        CU_ASSERT(car_span_eq(car_event_json(again), car_event_json(event)));
+        CU_ASSERT_EQUAL(again->wall_ms, WALL_MS);
+        car_event_row(again, &row);
+        CU_ASSERT(car_span_eq(row.traceparent, draft.traceparent));
+        car_event_unref(&again);
+        car_event_unref(&event);
+    }
+}
+
 static void test_refs(void) {
     struct car_draft draft = {.type = CAR_SPAN("t"), .message = CAR_SPAN("\"m\"")};
     struct car_event *event = sealed(&draft, 1);
@@ -258,6 +299,7 @@ static const struct car_test TESTS[] = {
     {"escapes", test_escapes},
     {"an author of any bytes", test_author_bytes},
     {"messages of many lengths", test_sizes},
+    {"rows", test_rows},
     {"references", test_refs},
 };
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "carillon/feed/feed_metrics.h"
 #include "carillon/feed/history.h"
 #include "carillon/feed/session.h"
 #include "carillon/feed/tenant.h"
@@ -112,7 +113,9 @@ static void test_encoded_once(void) {
         CU_ASSERT_EQUAL(s[i].offers, 1); /* what one turn published is one write */
         feed_leave(&s[i]);
     }
-    CU_ASSERT_EQUAL(((struct car_feed_local *)f.workers[0]->feed)->delivered, 120);
+    const struct car_feed_metrics *metrics = ((struct car_feed_local *)f.workers[0]->feed)->metrics;
+    CU_ASSERT_EQUAL(car_cell_get(&metrics->delivered[CAR_BY_WEBSOCKET]), 60);
+    CU_ASSERT_EQUAL(car_cell_get(&metrics->delivered[CAR_BY_SSE]), 60);
     feed_close(&f);
 }
 

@@ -33,12 +33,22 @@ static int load(char *const *argv, char *const *envp) {
     return code;
 }
 
-/* Asserts a usage error whose text begins so, and an empty configuration. */
-static void refuses(char *const *argv, char *const *envp, const char *begin) {
-    CU_ASSERT_EQUAL(load(argv, envp), 2);
+/* Asserts an error of that code, whose text begins so, and an empty configuration. */
+static void ends_with(int code, char *const *argv, char *const *envp, const char *begin) {
+    CU_ASSERT_EQUAL(load(argv, envp), code);
     CU_ASSERT_NSTRING_EQUAL(error.data, begin, strlen(begin));
     CU_ASSERT_PTR_NULL(config.host);
     CU_ASSERT_EQUAL(config.tenants.count, 0);
+}
+
+/* A misuse. */
+static void refuses(char *const *argv, char *const *envp, const char *begin) {
+    ends_with(2, argv, envp, begin);
+}
+
+/* A start that fails. */
+static void fails(char *const *argv, char *const *envp, const char *begin) {
+    ends_with(1, argv, envp, begin);
 }
 
 static void test_defaults(void) {
@@ -270,15 +280,17 @@ static void test_stores(void) {
         CU_ASSERT_EQUAL(load(ARGS(GOOD[i][0]), NULL), 0);
         CU_ASSERT_STRING_EQUAL(config.store, GOOD[i][1]);
     }
-    refuses(ARGS("--store=sqlite:"), NULL, "--store: the value names no file; allowed: memory:, sqlite:PATH or");
-    refuses(ARGS("--store=postgres://u:hush@1@h/db"), NULL,
-            "--store: the value has an @ or a / in its user or password");
+    fails(ARGS("--store=sqlite:"), NULL, "--store: the value names no file; allowed: memory:, sqlite:PATH or");
+    fails(ARGS("--store=postgres://u:hush@1@h/db"), NULL, "--store: the value has an @ or a / in its user or password");
     CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
-    refuses(ARGS("--store=postgres://u:p@h:hush/db"), NULL, "--store: the value has a port that is no number");
+    fails(ARGS("--store=postgres://u:p@h:hush/db"), NULL, "--store: the value has a port that is no number");
     CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
-    refuses(ARGS("--store=mysql://u:hush@h/db"), NULL, "--store: the value is not a store's URI; allowed: memory:, ");
+    fails(ARGS("--store=mysql://u:hush@h/db"), NULL, "--store: the value is not a store's URI; allowed: memory:, ");
     CU_ASSERT_PTR_NULL(strstr(error.data, "hush"));
-    refuses(ARGS("--store=disk"), NULL, "--store: the value is not a store's URI; allowed: memory:, sqlite:PATH or");
+    fails(ARGS("--store="), NULL, "--store: the value is empty");
+    refuses(ARGS("--store"), NULL, "--store: needs a value");
+    refuses(ARGS("--trusted-proxy"), NULL, "--trusted-proxy: needs a value");
+    fails(ARGS("--store=disk"), NULL, "--store: the value is not a store's URI; allowed: memory:, sqlite:PATH or");
 }
 
 /* Every limit: its two ends pass, and one step beyond is refused. */
@@ -470,11 +482,11 @@ static void test_proxies(void) {
     CU_ASSERT_EQUAL(load(NO_ARGS, ENV("CARILLON_TRUSTED_PROXY=::1", "CARILLON_PROXY_PROTOCOL=true")), 0);
     CU_ASSERT_TRUE(config.proxy_protocol);
     refuses(ARGS("--proxy-protocol"), NULL, "--proxy-protocol: --trusted-proxy has to name the proxies that speak it");
-    refuses(
-        ARGS("--trusted-proxy=10.0.0.1/8"), NULL,
-        "--trusted-proxy: '10.0.0.1/8' is not an address or a range of them; allowed: an address or a range such as");
-    refuses(ARGS("--trusted-proxy=proxy.example"), NULL, "--trusted-proxy: 'proxy.example' is not an address");
-    refuses(ARGS("--trusted-proxy="), ENV("CARILLON_PROXY_PROTOCOL=1"), "");
+    fails(ARGS("--trusted-proxy=10.0.0.1/8"), NULL,
+          "--trusted-proxy: '10.0.0.1/8' is not an address or a range of them; allowed: an address or a range such as");
+    fails(ARGS("--trusted-proxy=proxy.example"), NULL, "--trusted-proxy: 'proxy.example' is not an address");
+    fails(ARGS("--trusted-proxy="), ENV("CARILLON_PROXY_PROTOCOL=1"),
+          "--trusted-proxy: the value is empty; allowed: an address");
 }
 
 static void test_audit(void) {

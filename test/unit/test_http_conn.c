@@ -1,3 +1,4 @@
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 
 #include <stdatomic.h>

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "carillon/base/buf.h"
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/net/response.h"
@@ -374,8 +375,8 @@ static void test_drained_on_the_way(void) {
     turn_one(0);
     CU_ASSERT_EQUAL(t.begun[0], 1);
     CU_ASSERT_EQUAL(count_of(1), 1); /* counted, though it has not arrived */
-    car_net_drain(t.workers[0]);
-    car_net_drain(t.workers[1]);
+    car_net_drain(t.workers[0], 0);
+    car_net_drain(t.workers[1], 0);
     turn(6);
     CU_ASSERT_STRING_EQUAL(bodies(), "<1 Host=x >");
     CU_ASSERT_PTR_NOT_NULL(strstr(t.got.data, "Connection: close"));

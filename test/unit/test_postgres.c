@@ -138,9 +138,7 @@ static void test_failed_update(void) {
 }
 
 static void publish(const char *tenant, unsigned count) {
-    unsigned long before = atomic_load(&f.answered);
-    feed_publish_from(&f, 0, feed_tenant(&f, tenant), count, 5);
-    feed_wait_answers(&f, before + count);
+    feed_publish_and_wait(&f, feed_tenant(&f, tenant), count);
 }
 
 static void make_log(void) {

@@ -46,15 +46,8 @@ static int64_t stored(const char *sql) {
 }
 
 static void publish(struct car_tenant *tenant, unsigned count) {
-    unsigned long before = atomic_load(&f.answered);
-    feed_publish_from(&f, 0, tenant, count, 5);
-    feed_wait_answers(&f, before + count);
+    feed_publish_and_wait(&f, tenant, count);
     CU_ASSERT_EQUAL(atomic_load(&f.failed), 0);
-}
-
-static unsigned found(struct car_tenant *tenant) {
-    static uint64_t seqs[1000];
-    return log_ask_passing(&f, tenant, 1, car_tenant_newest(tenant), false, NULL, seqs, sizeof seqs / sizeof *seqs);
 }
 
 /* From here on nothing is heard of the server. */
@@ -130,7 +123,7 @@ static void lose_removal(struct car_tenant *a) {
     find();
     is_as_before(a);
     usleep(1500000); /* nor does the upkeep believe that it is removed */
-    CU_ASSERT_EQUAL(found(a), 30);
+    CU_ASSERT_EQUAL(log_ask_found(&f, a), 30);
     publish(a, 1);
     CU_ASSERT_EQUAL(car_tenant_newest(a), 31);
 }
@@ -153,7 +146,7 @@ static void test_unheard(void) {
         account_has_terms(&f, a, "before", 7);
         CU_ASSERT_EQUAL(account_told_count(), 3);
         CU_ASSERT(account_told("a", 'a') && account_told("a", 'k') && account_told("b", 'b'));
-        CU_ASSERT_EQUAL(found(a), 31);
+        CU_ASSERT_EQUAL(log_ask_found(&f, a), 31);
         close_store();
     }
 }
@@ -179,8 +172,8 @@ static void test_with_events(void) {
         CU_ASSERT_EQUAL(car_tenant_newest(a), 10 * i);
         publish(other, 1);
         CU_ASSERT_EQUAL(account_put(&f, other, "later", 9), 0);
-        CU_ASSERT_EQUAL(found(a), 10 * i);
-        CU_ASSERT_EQUAL(found(other), 11);
+        CU_ASSERT_EQUAL(log_ask_found(&f, a), 10 * i);
+        CU_ASSERT_EQUAL(log_ask_found(&f, other), 11);
     }
     CU_ASSERT_EQUAL(stored("SELECT count(*) FROM (SELECT tenant, type, count FROM carillon.types EXCEPT"
                            " SELECT tenant, type, count(*) FROM carillon.events GROUP BY tenant, type) AS wrong"),

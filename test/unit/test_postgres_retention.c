@@ -27,9 +27,7 @@ static void open_store(bool relaxed, uint64_t retain_ms, uint64_t retain_count) 
 static void publish(struct car_tenant *tenant, unsigned count) {
     for (unsigned part; count; count -= part) {
         part = count < 500 ? count : 500;
-        unsigned long before = atomic_load(&f.answered);
-        feed_publish_from(&f, 0, tenant, part, 5);
-        feed_wait_answers(&f, before + part);
+        feed_publish_and_wait(&f, tenant, part);
     }
 }
 

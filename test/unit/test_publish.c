@@ -154,7 +154,7 @@ static void test_drain_steps(void) {
     for (unsigned i = 0; i < 4; i++) {
         CU_ASSERT_EQUAL(post(&tickets[i], t, 0), 0);
     }
-    CU_ASSERT_EQUAL_FATAL(car_drain_take(&f.feed, t, f.reader, batch, 3), 3);
+    CU_ASSERT_EQUAL_FATAL(car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, 3), 3);
     CU_ASSERT_PTR_EQUAL(batch[0], &tickets[0].publish);
     CU_ASSERT_PTR_EQUAL(batch[2], &tickets[2].publish);
     CU_ASSERT_EQUAL(car_tenant_newest(t), 0);
@@ -165,13 +165,13 @@ static void test_drain_steps(void) {
     CU_ASSERT_EQUAL(tickets[2].answers, 1);
     CU_ASSERT(car_drain_finish(t)); /* one is left, so we go on */
     CU_ASSERT_FALSE(car_drain_claim(t));
-    CU_ASSERT_EQUAL_FATAL(car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH), 1);
+    CU_ASSERT_EQUAL_FATAL(car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH), 1);
     car_drain_seal(&f.feed, t, batch, 1, f.reader, f.workers[0]);
     CU_ASSERT_EQUAL(tickets[3].answers, 1);
     CU_ASSERT_EQUAL(tickets[3].seq, 4);
     CU_ASSERT_FALSE(car_drain_finish(t));
     CU_ASSERT(car_drain_claim(t));
-    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, batch, CAR_DRAIN_BATCH), 0);
+    CU_ASSERT_EQUAL(car_drain_take(&f.feed, t, f.reader, f.workers[0], batch, CAR_DRAIN_BATCH), 0);
     CU_ASSERT_FALSE(car_drain_finish(t));
     feed_close(&f);
 }

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "carillon/net/exchange.h"
 #include "carillon/net/http_conn.h"
 #include "carillon/net/net.h"
 #include "carillon/runtime/reclaim.h"

@@ -9,8 +9,10 @@
 #include "carillon/base/err.h"
 #include "carillon/feed/event.h"
 #include "carillon/feed/filter.h"
+#include "carillon/feed/flows.h"
 #include "carillon/feed/log.h"
 #include "carillon/feed/tenant.h"
+#include "carillon/runtime/flow.h"
 #include "carillon/runtime/worker.h"
 #include "feed/tenant_state.h"
 
@@ -341,6 +343,65 @@ static void test_forgotten(void) {
     feed_close(&f);
 }
 
+/* Another tenant's work, between the slices of a scan that a filter makes long. */
+static struct {
+    struct car_task task; /* first */
+    struct car_tenant *tenant;
+    unsigned turns;
+    bool found;
+} other;
+
+static void on_other(struct car_task *task) {
+    struct car_flow *flow = car_flow_of(other.tenant, f.workers[0]);
+    other.turns += !other.found;
+    car_flow_charge(&f.workers[0]->tasks, flow, CAR_FLOW_QUANTUM);
+    if (!other.found) {
+        car_flow_defer(&f.workers[0]->tasks, flow, task);
+    }
+}
+
+static void on_other_found(struct car_scan *scan) {
+    (void)scan;
+    other.found = true;
+}
+
+static void test_others_have_turns(void) {
+    for (int descending = 0; descending < 2; descending++) {
+        feed_open(&f, 1, 8000);
+        struct car_tenant *tenant = feed_tenant(&f, "a");
+        char type[] = "nothing";
+        struct car_filter filter = {.types = {.data = type, .len = sizeof type}};
+        for (unsigned i = 0; i < 8; i++) {
+            CU_ASSERT(feed_publish_batch(&f, 0, tenant, 1000));
+        }
+        feed_settle(&f);
+        other.tenant = feed_tenant(&f, "b");
+        other.task = (struct car_task){.run = on_other};
+        other.turns = 0;
+        other.found = false;
+        struct car_scan scan = {.tenant = tenant,
+                                .worker = f.workers[0],
+                                .first = 1,
+                                .last = UINT64_MAX,
+                                .limit = 10,
+                                .descending = descending,
+                                .filter = &filter,
+                                .done = on_other_found};
+        car_scan_start(&scan);
+        CU_ASSERT_FALSE(other.found);
+        car_flow_defer(&f.workers[0]->tasks, car_flow_of(other.tenant, f.workers[0]), &other.task);
+        for (unsigned i = 0; i < 1000 && !other.found; i++) {
+            feed_turn(&f, 0);
+        }
+        CU_ASSERT(other.found);
+        CU_ASSERT(other.turns >= 20);
+        CU_ASSERT_EQUAL(scan.count, 0);
+        car_scan_free(&scan);
+        feed_turn(&f, 0);
+        feed_close(&f);
+    }
+}
+
 static const struct car_test TESTS[] = {
     {"ranges, limits, filters", test_ranges},
     {"what memory has", test_at_once},
@@ -351,6 +412,7 @@ static const struct car_test TESTS[] = {
     {"a session that leaves", test_leaving},
     {"a session that cannot read on", test_failing},
     {"forgotten", test_forgotten},
+    {"others have turns", test_others_have_turns},
 };
 
 int main(void) {

@@ -192,8 +192,12 @@ static void test_decoder(void) {
     for (int round = 0; round < 3; round++) {
         CU_ASSERT(feed(&decoder, false, "2[\"x\"]", &packet, &whole) == 0 && whole);
         CU_ASSERT_PTR_NULL(decoder.pending);
+        CU_ASSERT_EQUAL(car_socketio_decoder_kept(&decoder), 0);
         CU_ASSERT(feed(&decoder, false, TWO, &packet, &whole) == 0 && !whole);
+        size_t text_only = car_socketio_decoder_kept(&decoder);
+        CU_ASSERT(text_only >= strlen(TWO));
         CU_ASSERT(feed(&decoder, true, "first", &packet, &whole) == 0 && !whole);
+        CU_ASSERT(car_socketio_decoder_kept(&decoder) >= text_only + 5);
         CU_ASSERT(feed(&decoder, true, "", &packet, &whole) == 0 && whole);
         CU_ASSERT(packet.attachments == 2 && packet.id == 9 && same(packet.data.raw, TWO + 4));
         CU_ASSERT(same(car_socketio_attachment(&decoder, 0), "first"));

@@ -139,7 +139,7 @@ static void test_strerror(void) {
             CU_ASSERT_STRING_NOT_EQUAL(car_strerror(a), car_strerror(b));
         }
     }
-    CU_ASSERT_STRING_EQUAL(car_strerror(CAR_ECLOSED - 1), "unknown error");
+    CU_ASSERT_STRING_EQUAL(car_strerror(CAR_ENOFILE - 1), "unknown error");
 }
 
 static const struct car_test TESTS[] = {{"equality", test_eq},

@@ -8,6 +8,7 @@
 #include "carillon/feed/tenant.h"
 #include "carillon/feed/words.h"
 #include "carillon/store/sqlite.h"
+#include "store/sqlite_search.h"
 #include "support/feed_fixture.h"
 #include "support/log_ask.h"
 
@@ -280,14 +281,52 @@ static void make_needles(void) {
     wait_for_index();
 }
 
+/* Appends the term of a word, or of a type, as the index of that file has it for the first tenant. */
+static void put_term(struct car_buf *out, const char *file, char kind, const char *word) {
+    struct car_indexed place = {0};
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(file, &db), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_prepare_v2(db, "SELECT low, high, key FROM places WHERE n = 1", -1, &statement, NULL),
+                    SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_step(statement), SQLITE_ROW);
+    car_search_read_place(statement, &place);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    car_search_term(out, 1, place.key, 1, kind, car_span_cstr(word));
+}
+
+static int64_t number_of_needles(const char *file) {
+    struct car_buf sql = CAR_BUF_INIT;
+    CAR_BUF_LIT(&sql, "SELECT count(*) FROM search WHERE search MATCH '\"");
+    put_term(&sql, file, '_', "needle");
+    CAR_BUF_LIT(&sql, "\"'\0");
+    int64_t n = number_of(file, sql.data);
+    car_buf_free(&sql);
+    return n;
+}
+
+/* The index of that file has no needle in the event of that seq any more. */
+static void take_needle(const char *file, unsigned seq) {
+    struct car_buf sql = CAR_BUF_INIT;
+    car_buf_printf(&sql, "INSERT INTO search (search, rowid, words) VALUES ('delete', (1 << 41) | %u, '", seq);
+    put_term(&sql, file, '=', "t");
+    car_buf_char(&sql, ' ');
+    put_term(&sql, file, '_', "a");
+    car_buf_char(&sql, ' ');
+    put_term(&sql, file, '_', "needle");
+    CAR_BUF_LIT(&sql, "')\0");
+    change(file, sql.data);
+    car_buf_free(&sql);
+}
+
 /* What the index lacks is not found: so it is what is looked into. */
 static void test_index_is_used(void) {
     char file[80];
     make_needles();
     search_path(file);
     CU_ASSERT_EQUAL(count_word("needle"), 10);
-    change(file,
-           "INSERT INTO search (search, rowid, words) VALUES ('delete', (1 << 41) | 11, '1.0=t 1.0_a 1.0_needle')");
+    take_needle(file, 11);
     CU_ASSERT_EQUAL(count_word("needle"), 9);
     CU_ASSERT_EQUAL(count_word("nothing"), 0);
     feed_close(&f);
@@ -327,15 +366,14 @@ static void test_made_anew(void) {
         feed_close(&f);
         search_path(file);
         if (access(file, F_OK) == 0 && i > 1) {
-            change(file, "INSERT INTO search (search, rowid, words) VALUES ('delete', (1 << 41) | 11, '1.0=t 1.0_a "
-                         "1.0_needle')");
+            take_needle(file, 11);
         }
         SPOIL[i](file);
         reopen();
         CU_ASSERT_EQUAL(count_word("needle"), 10);
         wait_for_index();
         CU_ASSERT_EQUAL(count_word("needle"), 10);
-        CU_ASSERT_EQUAL(number_of(file, "SELECT count(*) FROM search WHERE search MATCH '\"1.0_needle\"'"), 10);
+        CU_ASSERT_EQUAL(number_of_needles(file), 10);
         feed_close(&f);
     }
 }
@@ -362,10 +400,11 @@ static void test_blocks(void) {
     publish(1);
     feed_close(&f);
     unsigned t = newest[0] ? 0 : newest[1] ? 1 : 2;
-    change(path, "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 140000)"
-                 " INSERT INTO events SELECT 1, i, randomblob(16), 0, 'm',"
-                 " ',\"message\":\"' || iif(i % 7, 'other', 'seventh') || ' n' || i || '\"', -1 FROM n;"
-                 "UPDATE tenants SET newest = 140000");
+    change(path,
+           "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 140000)"
+           " INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum) SELECT 1, i, randomblob(16), 0, 'm',"
+           " ',\"message\":\"' || iif(i % 7, 'other', 'seventh') || ' n' || i || '\"', -1 FROM n;"
+           "UPDATE tenants SET newest = 140000");
     newest[t] = 140000;
     reopen();
     wait_for_index();

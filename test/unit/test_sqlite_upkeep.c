@@ -18,6 +18,7 @@
 #include "store/group.h"
 #include "support/feed_fixture.h"
 #include "support/log_ask.h"
+#include "support/stores.h"
 
 #include "suite.h"
 
@@ -96,16 +97,7 @@ static int64_t number_of(const char *file, const char *sql) {
 }
 
 static void change(const char *sql) {
-    sqlite3 *db = NULL;
-    char *why = NULL;
-    CU_ASSERT_EQUAL_FATAL(sqlite3_open(path, &db), SQLITE_OK);
-    (void)sqlite3_busy_timeout(db, 5000);
-    if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
-        fprintf(stderr, "  %s: %s\n", sql, why);
-        CU_FAIL("a change");
-    }
-    sqlite3_free(why);
-    CU_ASSERT_EQUAL(sqlite3_close(db), SQLITE_OK);
+    store_change(path, sql);
 }
 
 /* Waits until the statement says so. */
@@ -186,10 +178,9 @@ static void test_with_an_index(void) {
     becomes(path, COUNT, 3000);
     becomes(search, "SELECT low FROM places", 3001);
     becomes(search, "SELECT high FROM places", 6000);
-    CU_ASSERT_EQUAL(number_of(search, "SELECT count(*) FROM search WHERE search MATCH '\"1.0_all\"'"), 3000);
-    CU_ASSERT_EQUAL(number_of(search, "SELECT min(rowid) & 0xffffff FROM search WHERE search MATCH '\"1.0_all\"'"),
-                    3001);
-    CU_ASSERT_EQUAL(number_of(search, "SELECT count(*) FROM search WHERE search MATCH '\"1.0=t1\"'"), 750);
+    CU_ASSERT_EQUAL(number_of(search, "SELECT count(*) FROM search WHERE search MATCH '\"1.0_\"*'"), 3000);
+    CU_ASSERT_EQUAL(number_of(search, "SELECT min(rowid) & 0xffffff FROM search WHERE search MATCH '\"1.0_\"*'"), 3001);
+    CU_ASSERT_EQUAL(number_of(search, "SELECT count(*) FROM search WHERE search MATCH '\"1.0=\"*'"), 3000);
     car_buf_put(&filter.words, "some3", 6);
     CU_ASSERT_EQUAL(log_ask_passing(&f, feed_tenant_find(&f, "a"), 1, 6000, false, &filter, seqs, MANY), 300);
     CU_ASSERT_EQUAL(seqs[0], 3004);

@@ -137,6 +137,22 @@ static void test_many(void) {
     tear_down(MANY);
 }
 
+/* What was ended is not told of any more, whoever else has the socket. */
+static void test_ended_with_a_copy(void) {
+    set_up(2);
+    int copy = dup(t.watch[0].fd);
+    turn();
+    forget();
+    car_watch_end(&t.watches, &t.watch[0]);
+    CU_ASSERT_EQUAL(send(t.peer[0], "x", 1, 0), 1);
+    CU_ASSERT_EQUAL(send(t.peer[1], "x", 1, 0), 1);
+    turn();
+    CU_ASSERT_EQUAL(t.reports[0], 0);
+    CU_ASSERT_EQUAL(t.reports[1], 1);
+    t.watch[0].fd = copy;
+    tear_down(2);
+}
+
 static void test_bad_descriptor(void) {
     struct car_watch watch = {-1};
     set_up(0);
@@ -145,9 +161,13 @@ static void test_bad_descriptor(void) {
 }
 
 static const struct car_test TESTS[] = {
-    {"edges", test_edges},        {"the peer's end", test_end},
-    {"room to write", test_room}, {"room at once", test_room_at_once},
-    {"many", test_many},          {"no descriptor", test_bad_descriptor},
+    {"edges", test_edges},
+    {"the peer's end", test_end},
+    {"room to write", test_room},
+    {"room at once", test_room_at_once},
+    {"many", test_many},
+    {"ended with a copy", test_ended_with_a_copy},
+    {"no descriptor", test_bad_descriptor},
 };
 
 int main(void) {
