@@ -38,7 +38,8 @@ for (const [release, io] of Object.entries(releases)) {
             { release: io, transports: names, auth: { tenantId: 'company_a' } }));
         await Promise.all(clients.map((client) => client.ready()));
         await sleep(200); // until the next poll waits: between two polls there is nobody to be told
-        const reasons = clients.map((client) => once(client.socket, 'disconnect'));
+        const reasons = clients.map((client) => once(client.socket, 'disconnect',
+            { signal: AbortSignal.timeout(3 * WAIT) }));
         await server.stop();
         for (const [i, client] of clients.entries()) {
             const [reason] = await reasons[i];

@@ -11,6 +11,7 @@ import pytest
 from harness import NOWHERE, Server, Socket, WebSocket, split
 from harness.asyncapi import AsyncApi, check_asyncapi
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 USERS = [
     {"tenant": "a", "name": "reader", "token": "token-reader", "scopes": ["subscribe"]},
     {"tenant": "a", "name": "writer", "token": "token-writer"},
@@ -72,7 +73,8 @@ def test_frames_of_a_websocket(live):
         hear(live, ws, *["event_created"] * 4)
         ws = s.socket(tenant, "snapshot=2")
         hear(live, ws, "connection_established", "snapshot")
-        tell(live, ws, {"type": "post_event", "ref": {"any": [1]}, "message": "<x>", "event_type": "a"})
+        posted = {"message": "<x>", "event_type": "a", "traceparent": TRACE}
+        tell(live, ws, {"type": "post_event", "ref": {"any": [1]}, **posted})
         hear(live, ws, "ack", "event_created")
         tell(live, ws, {"type": "replay", "ref": 1.5, "sinceId": events[-2]["id"], "limit": 1})
         assert hear(live, ws, "replay_result")["has_more"]
@@ -149,7 +151,7 @@ def test_packets_of_socketio(live, nsp):
         client = Socket(s.port)
         connect(live, client, nsp, {"tenantId": tenant, "snapshot": 0})
         assert [packet(live, client, nsp)[0] for _ in greeting] == greeting
-        posted = {"message": "x", "metadata": {}, "type": "a"}
+        posted = {"message": "x", "metadata": {}, "type": "a", "traceparent": TRACE}
         emit(live, client, nsp, "post_event", posted, ack="1")
         both = dict(packet(live, client, nsp, "post_event") for _ in range(2))
         assert both["post_event's acknowledgement"][0]["event"] == both["event_created"][1]

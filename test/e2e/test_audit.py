@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from harness import Closed, Eof, Refused, Server, Socket, frame, problem, program, split, until
+from harness import Closed, Eof, Refused, Server, Socket, TLS, frame, problem, program, split, until
 
 USERS = [
     {"tenant": "a", "name": "ann of a", "token": "token-ann"},
@@ -27,6 +27,7 @@ NO_STRING = "the token must be a string"
 TWO_NAMES = "X-Tenant-ID and the tenant parameter name different tenants"
 NOT_SHOWN = "no user's token is shown: send X-User-Token, or the token parameter"
 OTHER = "the credential is of another tenant"
+TWO_TOKENS = "X-User-Token and the token parameter differ"
 REVOKED = "the credential is good no more"
 
 
@@ -80,15 +81,21 @@ class Log:
         return members
 
     def expect(self, act, outcome, **members):
-        """The next line; `request_id` has to be there where there was a request, and who it is from."""
+        """The next line. Who it is from has to be there, and the request's id, which is returned; of a subscriber the
+        handshake's."""
         line = self.next()
-        if "method" in members:
-            assert line.pop("request_id"), line
+        request_id = line.pop("request_id")
+        assert request_id
         assert line.pop("peer") == "127.0.0.1", line
         unread = members.get("reason") in (NOT_SHOWN, NO_STRING, TWO_NAMES) or members.pop("nothing_shown", False)
         shown = {} if unread else {"credential": "token"}
         assert line == {"act": act, "outcome": outcome, **shown, **members}
-        return line
+        return request_id
+
+    def certificate(self):
+        """Over TLS, a reload begins with that."""
+        if TLS:
+            assert self.next() == {"act": "tls_reload", "outcome": "ok"}
 
     def ends(self):
         assert self.lines()[self.at :] == []
@@ -138,7 +145,64 @@ def test_http(users, log, form):
         assert s.get("/nowhere").status == 404
         assert s.request("POST", "/events", {**ann, **JSON}, b"{").status == 400
         assert s.request("DELETE", "/events", ann).status == 405
-        assert s.get("/events?token=token-bob", headers=ann).status == 400
+        audit.ends()
+        # What nobody can tell whose it is.
+        refused("GET", "/events?token=token-bob", ann, 400, "read", TWO_TOKENS, nothing_shown=True)
+        audit.ends()
+
+
+ADMIN = {"Authorization": "Bearer boss"}
+
+
+def test_what_an_administrator_does(log):
+    """Done, refused, and only looked at."""
+    with Server("--admin-key", "boss", "--audit-log", log, auth="key", tenants=False) as s:
+
+        def act(method, path, status, name, outcome, document=None, **members):
+            r = s.request(method, f"/api/v1/tenants{path}", {**ADMIN, **JSON} if document is not None else ADMIN,
+                          json.dumps(document).encode() if document is not None else None)
+            assert r.status == status, r
+            line = from_text(log.read_text().splitlines()[-1])
+            assert line.pop("request_id") == r.header("X-Request-Id") and line.pop("peer") == "127.0.0.1"
+            assert line == {"act": name, "outcome": outcome, "status": status, "credential": "admin", **members}
+            return r
+
+        act("GET", "", 200, "tenant_list", "ok")
+        act("POST", "", 422, "tenant_create", "failed", {})
+        act("POST", "", 422, "tenant_create", "failed", {"id": "-"})
+        r = s.request("POST", "/api/v1/tenants", {**ADMIN, **JSON}, b'{"id":"a"}')
+        assert r.status == 201
+        act("POST", "", 409, "tenant_create", "failed", {"id": "a"}, tenant="a")
+        act("GET", "/a", 200, "tenant_read", "ok", tenant="a")
+        act("GET", "/b", 404, "tenant_read", "failed", tenant="b")
+        act("PATCH", "/a", 422, "tenant_change", "failed", {"limits": {"history": -1}}, tenant="a")
+        act("PATCH", "/a", 200, "tenant_change", "ok", {"limits": {"history": 9, "connections": 2}, "name": "A"}, tenant="a",
+            target="name,limits.connections,limits.history")
+        act("PATCH", "/b", 404, "tenant_change", "failed", {"name": "B"}, tenant="b")
+        act("GET", "/a/keys", 200, "key_list", "ok", tenant="a")
+        act("DELETE", "/a/keys/none", 404, "key_revoke", "failed", tenant="a", target="none")
+        act("DELETE", f"/a/keys/{r.json()['api_key']}", 404, "key_revoke", "failed", tenant="a", target="car_")
+        act("POST", "/a/token", 422, "token_issue", "failed", {"ttl_s": 0}, tenant="a")
+        act("DELETE", "/b", 404, "tenant_remove", "failed", tenant="b")
+        act("DELETE", "/a", 204, "tenant_remove", "ok", tenant="a")
+
+
+def test_who_finds_no_room(log):
+    with Server("--admin-key", "boss", "--audit-log", log, "--max-connections", "3", auth="open") as s:
+        tenants = "/api/v1/tenants/tenant_a"
+        assert s.request("PATCH", tenants, {**ADMIN, **JSON}, b'{"limits":{"message_bytes":5}}').status == 200
+        audit = Log(log)
+        audit.expect("tenant_change", "ok", status=200, tenant="tenant_a", target="limits.message_bytes", credential="admin")
+        http = s.http()
+        r = http.request("POST", "/events?tenant=tenant_a", JSON, b'{"message":"longer"}')
+        assert r.status == 413
+        audit.expect("publish", "refused", status=413, method="POST", path="/events", tenant="tenant_a", credential="open",
+                     reason="has more than the tenant's 5 bytes")
+        ws = s.ws("tenant_a")
+        audit.expect("websocket", "ok", status=101, method="GET", path="/ws", tenant="tenant_a", credential="open")
+        over = s.http()
+        assert over.request("GET", "/health").status == 503 and ws.alive()
+        audit.expect("connect", "refused", status=503, reason="too many connections, or too little memory", nothing_shown=True)
         audit.ends()
 
 
@@ -250,6 +314,7 @@ def test_too_many_replays(log):
         refused = [a["code"] for a in answers if a["type"] == "error"] + [a["error"]["code"] for a in acks if "error" in a]
         assert refused and set(refused) == {"rate_limited"}
         lines = [line for line in map(from_text, log.read_text().splitlines()) if line["outcome"] == "refused"]
+        assert len({line.pop("request_id") for line in lines}) == 2  # of the two handshakes
         assert lines == len(refused) * [
             {"act": "replay", "outcome": "refused", "status": 429, "tenant": "t", "credential": "open",
              "peer": "127.0.0.1", "reason": "too many replays at a time"}
@@ -266,16 +331,18 @@ def test_who_has_to_leave(users, log):
         audit = Log(log)
         ann = {"tenant": "a", "subject": "ann of a"}
         ws = s.ws("a", "token=token-ann")
-        audit.expect("websocket", "ok", status=101, method="GET", path="/ws", **ann)
+        opened = {audit.expect("websocket", "ok", status=101, method="GET", path="/ws", **ann)}
         stream = s.sse("a", "token=token-ann")
-        audit.expect("sse", "ok", status=200, method="GET", path="/api/v1/events/stream", **ann)
+        opened.add(audit.expect("sse", "ok", status=200, method="GET", path="/api/v1/events/stream", **ann))
         sio, (kind, *_) = connect(s, {"token": "token-ann"})
         assert kind == "0"
-        audit.expect("socketio", "ok", path="/events", **ann)
+        opened.add(audit.expect("socketio", "ok", path="/events", **ann))
         users.write_text(json.dumps({"users": USERS[1:]}))
         reload(s)
+        audit.certificate()
         assert audit.next() == {"act": "users_reload", "outcome": "ok", "users": 3, "ended": 1}
         left = [audit.next() for _ in range(3)]
+        assert {line.pop("request_id") for line in left} == opened
         common = {"outcome": "ended", "credential": "token", "peer": "127.0.0.1", "reason": REVOKED, **ann}
         assert sorted(left, key=lambda line: line["act"]) == [
             {"act": "socketio", "path": "/events", **common},
@@ -291,6 +358,7 @@ def test_who_has_to_leave(users, log):
                 stream.more()
         users.write_text("users: 7")
         reload(s)
+        audit.certificate()
         line = audit.next()
         assert line.pop("reason") and line == {"act": "users_reload", "outcome": "failed"}
         audit.ends()
@@ -354,7 +422,8 @@ def test_a_file_that_is_moved_away(users, log):
         until(lambda: log.exists() and "users_reload" in log.read_text(), "the new file")
         s.get("/events?tenant=third")
         assert [line["tenant"] for line in map(from_text, moved.read_text().splitlines())] == ["first", "second"]
-        assert [line.get("tenant") for line in map(from_text, log.read_text().splitlines())] == [None, "third"]
+        since = [line for line in map(from_text, log.read_text().splitlines()) if line["act"] != "tls_reload"]
+        assert [line.get("tenant") for line in since] == [None, "third"]
         # Where it cannot be opened it goes on as it was.
         log.rename(log.with_suffix(".2"))
         log.mkdir()
@@ -390,8 +459,11 @@ def test_where_it_goes(users, tmp_path):
     assert "act=" not in s.process.output()
     command = [program("CARILLON_BIN"), "--port", "0", "--store", "memory:"]
     for path, why in ((tmp_path / "none" / "x", "No such file or directory"), (tmp_path, "Is a directory")):
-        said = subprocess.run([*command, "--audit-log", path], capture_output=True, text=True, timeout=20)
-        assert (said.returncode, said.stderr) == (1, f"carillon: --audit-log: {path}: {why}\n")
+        for check in ([], ["--check-config"]):
+            said = subprocess.run([*command, "--audit-log", path, *check], capture_output=True, text=True, timeout=20)
+            assert (said.returncode, said.stderr) == (1, f"carillon: --audit-log: {path}: {why}\n")
+    said = subprocess.run([*command, "--audit-log", tmp_path / "new", "--check-config"], timeout=20)
+    assert said.returncode == 0 and not (tmp_path / "new").exists()  # it is looked at, and not made
 
 
 def test_open(log):

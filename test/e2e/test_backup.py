@@ -127,7 +127,7 @@ def many_events(store, tmp_path):
     db = sqlite3.connect(tmp_path / "log.db")
     db.execute(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
-        " INSERT INTO events SELECT 1, i, randomblob(16), 0, 'message', ',\"message\":\"' || hex(randomblob(100)) || '\"', -1 FROM n"
+        " INSERT INTO events (tenant, seq, id, wall_ms, type, content, sum) SELECT 1, i, randomblob(16), 0, 'message', ',\"message\":\"' || hex(randomblob(100)) || '\"', -1 FROM n"
     )
     db.commit()
     db.close()

@@ -3,6 +3,7 @@
 import json
 import random
 import resource
+import signal
 import sqlite3
 
 import pytest
@@ -213,3 +214,47 @@ def test_a_store_that_refuses(tmp_path):
         assert ws.events(502) == first + second
     rows = sqlite3.connect(tmp_path / "log.db").execute("SELECT seq FROM events ORDER BY seq").fetchall()
     assert rows == [(e["seq"],) for e in first + second]
+
+
+def whole(count):
+    """A batch that takes many slices to read."""
+    return json.dumps([{"message": "x" * 900}] * count).encode()
+
+
+def test_connection_ends_while_it_is_read(server, tenant):
+    """Whoever does not wait for the answer has published nevertheless: all of each batch, or none of it."""
+    body = whole(900)
+    for _ in range(10):
+        conn = server.http()
+        conn.send(conn.build("POST", PATH, {"X-Tenant-ID": tenant, "Content-Type": "application/json"}, body))
+        conn.close()
+    assert stored(put(server, tenant, whole(900)), tenant, 900)[0]["seq"] % 900 == 1
+
+
+def test_what_is_behind_it_waits(server, tenant):
+    """Answers come in the order of the requests, however long one is read."""
+    headers = {"X-Tenant-ID": tenant, "Content-Type": "application/json"}
+    conn = server.http()
+    one = conn.build("POST", "/events", headers, b'{"message":"x"}')
+    bad = conn.build("POST", PATH, headers, whole(500)[:-1] + b",]")
+    conn.send(one + conn.build("POST", PATH, headers, whole(1000)) + one + bad + one)
+    answers = [conn.response("POST") for _ in range(5)]
+    assert [r.status for r in answers] == [201, 201, 201, 400, 201]
+    assert [answers[i].json()["seq"] for i in (0, 2, 4)] == [1, 1002, 1003]
+    conn.close()
+
+
+def test_an_end_waits_for_it(tmp_path):
+    """What was being read when the server was told to end is answered, and in the log, as far as it was whole."""
+    with Server("--threads", "1", store=f"sqlite:{tmp_path}/log.db") as server:
+        conns = [server.http() for _ in range(4)]
+        for conn in conns:
+            conn.send(conn.build("POST", PATH, {"X-Tenant-ID": "t", "Content-Type": "application/json"}, whole(1000)))
+        first = conns[0].response("POST")
+        server.process.signal(signal.SIGTERM)
+        answers = [first] + [conn.response("POST") for conn in conns[1:]]
+        server.process.wait()
+    assert first.status == 201 and {r.status for r in answers} <= {201, 503}
+    with sqlite3.connect(f"{tmp_path}/log.db") as db:
+        (count,) = db.execute("SELECT count(*) FROM events").fetchone()
+    assert count == 1000 * sum(r.status == 201 for r in answers)

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import Server, program
+from harness import Server, program, secure
 
 BENCHMARK = str(Path(__file__).resolve().parents[2] / "tools" / "benchmark")
 sys.path.insert(0, BENCHMARK)
 
 import charts  # noqa: E402
 import keys  # noqa: E402
+import loadgen  # noqa: E402
 import main  # noqa: E402
 import running  # noqa: E402
 import servers  # noqa: E402
@@ -41,6 +42,11 @@ def ask(mode, *flags):
     answer = json.loads(done.stdout)
     assert (done.returncode == 0) == answer["ok"] == (not answer["faults"]), answer
     return done.returncode, answer
+
+
+def tls(port):
+    """Flags for a server that speaks it."""
+    return ("--tls", "yes") if port in secure.ports else ()
 
 
 def run_load(
@@ -77,6 +83,7 @@ def run_load(
         "--timeout",
         20,
         *(("--depth", depth) if depth else ()),
+        *tls(port),
         *flags,
     )
 
@@ -130,8 +137,9 @@ ADMIN_KEY = "the-administrators-own-key-of-this-test"
 
 @pytest.fixture(scope="module")
 def guarded():
-    """A server that lets in by API key, and the keys of the tenants that the load publishes to."""
-    with Server("--admin-key", ADMIN_KEY, auth="key", tenants=False) as s:
+    """A server that lets in by API key, and the keys of the tenants that the load publishes to. What makes these speaks no
+    TLS."""
+    with Server("--admin-key", ADMIN_KEY, auth="key", tenants=False, tls=False) as s:
         yield s, keys.make(s.port, ADMIN_KEY, 2)
 
 
@@ -207,6 +215,17 @@ def test_a_run_by_key(name, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_beside_a_tenant_that_posts_batches(monkeypatch):
+    monkeypatch.setattr(servers, "BUILD", Path(program("CARILLON_BIN")).parent)
+    monkeypatch.setattr(running, "LOAD", Path(program("CARILLON_LOAD_BIN")))
+    monkeypatch.setattr(loadgen, "LOAD", Path(program("CARILLON_LOAD_BIN")))
+    scenario = SCENARIOS["fair-batches"]
+    scenario = dataclasses.replace(scenario, options=scenario.options | {"events": 200, "warmup": 10})
+    run = running.run_once(scenario, "carillon", quick=False)
+    assert not run["faults"] and run["load"]["ok"], run
+    assert run["press"]["created"] > 0 and run["press"]["limited"] == run["press"]["unavailable"] == 0, run["press"]
+
+
 def test_stalled_readers_are_not_waited_for(server):
     code, answer = run_load(server.port, "--stalled", 3)
     assert code == 0, answer["faults"]
@@ -230,6 +249,7 @@ def test_idle(server, subscribe, dialect):
         0.1,
         "--pids",
         server.process.pid,
+        *tls(server.port),
     )
     assert code == 0, answer["faults"]
     assert answer["connects"]["count"] == 30 and "user_bytes_per_connection" in answer["memory"]
@@ -239,7 +259,7 @@ def test_idle(server, subscribe, dialect):
 def test_a_load_that_was_stopped_was_the_limit(server):
     command = [program("CARILLON_LOAD_BIN"), "run", "--target", f"127.0.0.1:{server.port}", "--dialect", "carillon"]
     command += "--subscribe ws --publish http --tenants 1 --sockets 1 --publishers 1 --depth 1".split()
-    command += "--warmup 20 --events 30000 --timeout 50".split()
+    command += ["--warmup", "20", "--events", "30000", "--timeout", "50", *tls(server.port)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as load:
         time.sleep(0.7)
         load.send_signal(signal.SIGSTOP)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import Eof, Http, Polling, Refused, Server, Socket, Team, WebSocket, join, joined, problem, split, until
+from harness import Eof, Http, Polling, Refused, Server, Socket, Team, WebSocket, join, joined, problem, secured, split, until
 
 TENANTS = "/api/v1/tenants"
 JSON = {"Content-Type": "application/json"}
@@ -249,6 +249,23 @@ def test_every_way_to_end_gives_room_back(end):
             assert comes_in(s, "sse", "t") and polling
 
 
+@pytest.mark.parametrize("kind", ["ws", "socket"])
+def test_whoever_ignores_that_it_was_sent_away_keeps_nobody_out(kind):
+    admin = {"Authorization": "Bearer administrator-of-tests"}
+    with serve("--max-connections-per-tenant", "1", auth="key", env={"CARILLON_ADMIN_KEY": "administrator-of-tests"}) as s:
+        keys = [s.request("POST", f"{TENANTS}/tenant_a/keys", admin).json() for _ in range(2)]
+        first, second = ({"X-API-Key": key["api_key"]} for key in keys)
+        deaf = kinds(s, first)[kind]("tenant_a")
+        turned_away(s, kind, "tenant_a", second)
+        assert s.request("DELETE", f"{TENANTS}/tenant_a/keys/{keys[0]['id']}", admin).status == 204
+        assert comes_in(s, kind, "tenant_a", second)
+        wire = (deaf if kind == "ws" else deaf.ws).wire.sock
+        assert b"\x03\xf0" in wire.recv(1 << 16)  # 1008
+        wire.setblocking(False)
+        with pytest.raises(BlockingIOError):  # and not at its end
+            wire.recv(1)
+
+
 def from_(*hops):
     return {"X-Forwarded-For": ", ".join(hops)}
 
@@ -467,7 +484,7 @@ def test_ipv6_of_the_connection_itself():
         request = b"GET /api/v1/events/stream?tenant=t HTTP/1.1\r\nHost: x\r\n\r\n"
         answers = []
         for _ in range(2):
-            sock = socket.create_connection(("::1", s.port), timeout=20)
+            sock = secured(socket.create_connection(("::1", s.port), timeout=20), s.port)
             s.keep(sock)
             sock.sendall(request)
             answers.append(sock.recv(100).split(b"\r\n")[0])

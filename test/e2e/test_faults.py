@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import Eof, Http, POST, SANITIZED, SLOW, STAGES, Server, Team, Wire, scaled, until, vanish
+from harness import Eof, Http, POST, SANITIZED, SLOW, STAGES, Server, TLS, Team, Wire, scaled, until, vanish
 
 JSON = {"Content-Type": "application/json"}
 EVENT = b'{"message":"x"}'
@@ -25,7 +25,7 @@ def test_out_of_descriptors(threads):
         crowd = []
         for _ in range(200):
             with contextlib.suppress(OSError, Eof):
-                crowd.append(Wire(s.port))
+                crowd.append(Wire(s.port, plain=True))
         until(lambda: s.process.fds() >= 90, "all descriptors used")
         # Those who are in are served on.
         for i in range(50):
@@ -65,7 +65,7 @@ def test_out_of_descriptors(threads):
 
 @pytest.mark.parametrize("threads", [2])
 def test_ten_thousand_abrupt_disconnects(threads):
-    total, workers = scaled(10_000), 5
+    total, workers = scaled(2_000 if TLS else 10_000), 5
     with Server("--threads", threads, "--buffer-size", "100", "--log-level", "error") as s:
         conn = s.http()
         assert conn.request("GET", "/livez").status == 200

@@ -107,9 +107,10 @@ def test_streams_are_not_timed_out(hasty):
 
 
 def test_many_stalled_connections_do_not_hinder_others(hasty):
-    crowd = [hasty.http() for _ in range(200)]
-    for c in crowd:
-        c.send(b"POST /events?tenant=tenant_a HTTP/1.1\r\nHost: x\r\n")
+    crowd = []
+    for _ in range(200):
+        crowd.append(hasty.http())
+        crowd[-1].send(b"POST /events?tenant=tenant_a HTTP/1.1\r\nHost: x\r\n")
     for _ in range(20):
         assert hasty.get("/livez").status == 200
     for c in crowd:

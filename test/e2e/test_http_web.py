@@ -134,6 +134,11 @@ def test_csp_allows_the_page_to_connect(server):
     assert "*" not in policy
 
 
+def test_csp_allows_what_is_no_page_nothing(server):
+    for path in ("/js/main.js", "/health", "/nowhere"):
+        assert server.get(path).header("Content-Security-Policy") == "default-src 'none'; frame-ancestors 'none'"
+
+
 # Cross-origin
 
 

@@ -29,6 +29,7 @@ UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key":
 WS13 = {**UPGRADE, "Sec-WebSocket-Version": "13"}
 FOREIGN = {"Origin": "http://elsewhere.example"}
 A = "/api/v1/tenants/tenant_a"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 EVENT, EVENTS, POLL = "/api/v1/events", "/api/v1/events/batch", "/socket.io/?EIO=4&transport=polling"
 
 # (operation, target, headers, body, status): the target without its path where that is the operation's own.
@@ -39,6 +40,7 @@ CASES = [
     ("publishEvent", "", {**JSON, "Idempotency-Key": "k1"}, b'{"message":"once"}', 201),
     ("publishEvent", "", {**JSON, "Idempotency-Key": "k1"}, b'{"message":"another"}', 422),
     ("publishEvent", "", {**JSON, "Idempotency-Key": "k" * 256}, b'{"message":"x"}', 400),
+    ("publishEvent", "", {**JSON, "traceparent": TRACE}, b'{"message":"traced"}', 201),
     ("publishEvent", "", {**JSON, "Origin": ORIGIN}, b'{"message":"from a page"}', 201),
     ("publishEvent", "", JSON, b'{"message":"\\ud800"}', 400),
     ("publishEvent", "", JSON, b"{", 400),
@@ -52,6 +54,7 @@ CASES = [
     ("publishBatch", "", JSON, b'[{"message":"a"},{"metadata":{"b":1}}]', 201),
     ("publishBatch", "", {**LINES, "Idempotency-Key": "k2"}, b'{"message":"a"}\n\n{"message":"b"}\n', 201),
     ("publishBatch", "", {**LINES, "Idempotency-Key": "k2"}, b'{"message":"a"}\n\n{"message":"b"}\n', 201),
+    ("publishBatch", "", {**JSON, "traceparent": TRACE}, b'[{"message":"traced"}]', 201),
     ("publishBatch", "", LINES, b'{"message":"a"}\n{\n', 400),
     ("publishBatch", "", {"Content-Type": "application/json"}, b"[]", 401),
     ("publishBatch", "?tenant=tenant_b", JSON, b"[]", 403),
@@ -131,9 +134,14 @@ CASES = [
     ("revokeKey", "/api/v1/tenants/nobody/keys/x", {}, None, 404),
     ("revokeKey", A + "/keys/x", {}, None, 404),
     ("createToken", A + "/token", POSTED, b"{}", 409),
+    ("overview", "", {}, None, 200),
+    ("overview", "?limit=3&sort=id&order=desc&q=tenant", {}, None, 200),
+    ("overview", "?sort=name", {}, None, 400),
+    ("settings", "", {}, None, 200),
     ("health", "", {}, None, 200),
     ("livez", "", {}, None, 200),
     ("readyz", "", {}, None, 200),
+    ("metrics", "", {}, None, 200),
     ("openapi", "", {"Accept-Encoding": "gzip"}, None, 200),
     ("asyncapi", "", {"Origin": ORIGIN}, None, 200),
 ]
@@ -162,6 +170,7 @@ ADMINISTERED = (
     "createKey",
     "revokeKey",
     "createToken",
+    "overview",
 )
 APART |= {(name, status) for name in ADMINISTERED for status in (401, 403)}
 # What any request may be answered with, for reasons that are not its operation's.

@@ -167,8 +167,9 @@ def test_publishers_in_flight_are_told(realm):
                 problem(r, 401, "unauthorized")
                 return
 
-    def post(n):
-        ws = s.ws("t", realm.shown("t")[2:])
+    ws = s.ws("t", realm.shown("t")[2:])
+
+    def post():
         try:
             for i in range(100_000):
                 ws.send_json({"type": "post_event", "ref": i, "message": "w"})
@@ -181,7 +182,7 @@ def test_publishers_in_flight_are_told(realm):
 
     for n in range(6):
         team.go(publish, n)
-    team.go(post, 6)
+    team.go(post)
     until(lambda: realm.get("t", "/events/stats").json()["total"] > 50, "they publish")
     realm.remove("t")
     team.join()

@@ -45,7 +45,8 @@ def test_by_count(store, tmp_path, durability):
         s.flood("quiet", (f"m{i}" for i in range(5)))
         until(lambda: rows(tmp_path, "busy") == list(range(281, 301)), "the rest is deleted")
         until(lambda: listed(s, "busy") == list(range(281, 301)), "and not listed")
-        assert rows(tmp_path, "quiet") == listed(s, "quiet") == [1, 2, 3, 4, 5]
+        until(lambda: rows(tmp_path, "quiet") == [1, 2, 3, 4, 5], "what was published last is stored, too")
+        assert listed(s, "quiet") == [1, 2, 3, 4, 5]
         assert gap(s, "busy", 100) == ((101, 280), 281)
         assert gap(s, "busy", 290) == (None, 291)
         stats = s.get("/events/stats", "busy").json()

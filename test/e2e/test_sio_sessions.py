@@ -258,6 +258,20 @@ def test_upgrade(server, tenant):
     until(lambda: polling.request("GET").json()["code"] == 1, "the session has ended")
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_upgrade_of_a_session_that_has_to_end_is_told_why(server, tenant, goes_on):
+    polling = Polling(server.port, f"tenant={tenant}")
+    joined(polling)
+    ws = polling.probe()
+    ws.send_text("2probe")
+    assert ws.recv()[1] == b"3probe"
+    assert server.request("DELETE", f"/api/v1/tenants/{tenant}").status == 204
+    if goes_on:
+        time.sleep(0.5)  # the session waits for a poll to tell it to
+        ws.send_text("5")
+    ws.closes_with(1008)
+
+
 @pytest.mark.parametrize("packet", ["4hello", "2", "2probes", "3probe", "abc", ""])
 def test_a_bad_probe_ends_alone(server, tenant, packet):
     polling = Polling(server.port, f"tenant={tenant}")

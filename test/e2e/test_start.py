@@ -232,3 +232,12 @@ def test_serve_may_be_said():
         process.check(0)
     finally:
         process.kill()
+
+
+def test_sizes_are_readable():
+    """What is allowed is said in units that are taken."""
+    for flag in ("--tenant-memory", "--max-memory"):
+        code, _, err = run(*COMMON, flag, "9000TiB")
+        assert code == 2 and "TiB, written like" in one_line(err), err
+        assert run(*COMMON, flag, "1TiB", "--check-config")[0] == 0
+        assert run(*COMMON, flag, "1t", "--check-config")[0] == 0

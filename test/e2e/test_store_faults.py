@@ -58,6 +58,9 @@ def test_fault(disk, fault, durability):
             check_refusal(s.post("other", b'{"message":"refused"}', path))
         control.send_json({"type": "post_event", "ref": 1, "message": "refused"})
         assert control.recv_json("error")["code"] == "unavailable"
+        # Answers of before may still be on their way to those who count them.
+        refused = len(traffic.refused)
+        until(lambda: traffic.team.errors or len(traffic.refused) > refused + 20, "publishers are refused")
         refused, acked = len(traffic.refused), traffic.count()
         until(lambda: traffic.team.errors or len(traffic.refused) > refused + 20, "publishers go on asking")
         assert traffic.count() == acked and disk.hits > 0

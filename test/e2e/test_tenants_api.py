@@ -81,6 +81,16 @@ def test_ids_are_made_of_names(server, name):
     assert {t["id"]: t["name"] for t in call(server, "GET").json()["tenants"]}[made["id"]] == name
 
 
+def test_names_are_harmless_inside_html(server):
+    name = "</script><b>&\u2028\u2029"
+    made = call(server, "POST", "", {"id": "html", "name": name})
+    answers = [made, *(call(server, "GET", path) for path in ("", "/html")), call(server, "PATCH", "/html", {"name": name}),
+               server.get("/api/v1/overview?limit=1000", headers=ADMIN)]
+    for r in answers:
+        assert r.status in (200, 201) and name in json.dumps(r.json(), ensure_ascii=False), r
+        assert not re.search("[<>&\u2028\u2029]", r.body.decode()), r
+
+
 def test_an_id_alone_is_the_name_as_well(server):
     assert create(server, id="only.an-id_1")["name"] == "only.an-id_1"
     assert create(server, id="x" * 64)["id"] == "x" * 64
@@ -334,6 +344,7 @@ def test_who_the_audit_log_says_it_was(server):
     assert call(server, "POST", "/told/token", {"sub": "ann"}, {"X-API-Key": made["api_key"]}).status == 200
     assert call(server, "DELETE", f"/told/keys/{made['api_key']}", headers={"Authorization": "Bearer wrong"}).status == 401
     assert call(server, "DELETE", "/told").status == 204
+    until(lambda: "act=tenant_remove outcome=ok status=204 tenant=told " in server.process.output(), "the last line")
     log = server.process.output()
     for act, status, more in (
         ("tenant_create", 201, f"tenant=told credential=admin target={kid} "),
@@ -481,6 +492,40 @@ def test_made_and_removed_by_many_at_once(server):
         team.go(come_and_go, n)
     team.join()
     assert not [t for t in call(server, "GET").json()["tenants"] if t["id"].startswith("many-")]
+
+
+@pytest.mark.parametrize("store", ["memory:", "sqlite"])
+def test_changes_at_once_are_all_made(store, tmp_path):
+    """Each changes a member of its own, and what was acknowledged last of each is what there is."""
+    with serve("--store", store if store == "memory:" else f"sqlite:{tmp_path}/log.db") as s:
+        create(s, id="busy")
+        last = {}
+
+        def change(member):
+            http = Http(s.port)
+            for n in range(1, 41):
+                value = f"/{n}" if member == "retention" else f"name {n}" if member == "name" else n
+                body = {"limits": {member: value}} if member in LIMITS else {member: value}
+                r = http.request("PATCH", f"{TENANTS}/busy", {**ADMIN, **JSON}, json.dumps(body).encode())
+                now = r.json()
+                assert r.status == 200 and {**now, **now["limits"]}[member] == value, r
+                last[member] = value
+            http.close()
+
+        team = Team()
+        for member in (*LIMITS, "retention", "name"):
+            team.go(change, member)
+        team.join()
+        now = whole(s, "busy")
+        assert {**now, **now["limits"]} == {**now, **now["limits"], **last} and len(last) == len(LIMITS) + 2
+
+
+def test_a_change_of_nothing_changes_nothing(server):
+    create(server, id="same", name="Same", limits={"history": 7}, retention="1h/9")
+    before = whole(server, "same")
+    for body in ({}, {"limits": {}}):
+        assert call(server, "PATCH", "/same", body).json() == before
+    assert whole(server, "same") == before
 
 
 def test_a_handshake_with_a_key_of_nobody(server):

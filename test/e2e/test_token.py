@@ -155,9 +155,12 @@ def test_an_open_server_takes_no_notice_of_tokens():
 
 
 def reload(server):
-    before = server.process.output().count("SIGHUP")
+    def told():  # of the file, and not of a certificate
+        return len(re.findall(r"SIGHUP: (?!.*TLS certificate)", server.process.output()))
+
+    before = told()
     server.process.signal(signal.SIGHUP)
-    until(lambda: server.process.output().count("SIGHUP") > before, "it reads the file again")
+    until(lambda: told() > before, "it reads the file again")
 
 
 def test_who_goes_has_to_leave(file, server):
@@ -208,6 +211,15 @@ def test_whose_scopes_change_has_to_come_again(file, server):
         ("users:\n- tenant: a\n  name: x\n  token: sesame\n- tenant: b\n  name: y\n  token: sesame\n", 5, "same token"),
         ("users:\n- tenant: a\n  name: x\n  token: sesame\n  scopes: [all]\n", 5, "scope"),
         ("users:\n- tenant: a\n  name: x\n  token: [\n", 5, ""),
+        ("users:\n- tenant: a\n  name: x\n  token: null\n", 4, "text"),
+        ("users:\n- tenant: a\n  name: x\n  token: ~\n", 4, "text"),
+        ("users:\n- tenant: a\n  name: x\n  token: true\n", 4, "text"),
+        ("users:\n- tenant: a\n  name: x\n  token: !!null sesame\n", 4, "text"),
+        ("users:\n- tenant: a\n  name:\n  token: sesame\n", 3, "text"),
+        ("users:\n- tenant: null\n  name: x\n  token: sesame\n", 2, "text"),
+        ('{"users": [\n{"tenant": "a", "name": "x",\n "token": null}]}', 3, "text"),
+        ("users:\n- tenant: a\n  name: x\n  token: ' sesame'\n", 4, "spaces"),
+        ('users:\n- tenant: a\n  name: x\n  token: "sesame\\r\\n"\n', 4, "control"),
         ("people: []\n", 1, "users"),
         ("", 1, "users"),
         ('{"users": 7}', 1, "list"),
@@ -227,6 +239,14 @@ def test_a_malformed_file(file, text, line, what):
     said = start("--auth", "token", "--users", file)
     assert said.returncode == 1, said
     assert said.stderr.count("\n") == 1 and f"{file}:{line}: " in said.stderr and what in said.stderr, said.stderr
+
+
+def test_texts_that_look_like_something_else(file):
+    """A number is the text that stands there, and what is quoted is always one."""
+    file.write_text("users:\n- {tenant: a, name: 'true', token: 'null'}\n- {tenant: a, name: 007, token: 0123}\n")
+    with serve(file) as s:
+        assert publish(s, "null").json()["author"] == "true" and publish(s, "0123").json()["author"] == "007"
+        problem(publish(s, "123"), 401, "unauthorized")
 
 
 def test_a_file_over_a_limit(file):

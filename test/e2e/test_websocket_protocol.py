@@ -10,7 +10,7 @@ import zlib
 import pytest
 import websockets
 
-from harness import BINARY, CLOSE, CONT, Eof, PING, PONG, Server, TEXT, WAIT, WebSocket, frame, scaled, until
+from harness import BINARY, CLOSE, CONT, Eof, PING, PONG, Server, TEXT, WAIT, WebSocket, clients_context, frame, scaled, until
 
 
 @pytest.fixture(scope="module")
@@ -407,11 +407,17 @@ def run(coroutine):
     asyncio.run(asyncio.wait_for(coroutine, WAIT))
 
 
+def connect(server, target, **more):
+    return websockets.connect(
+        server.address("ws") + target, **more, **({"ssl": clients_context()} if server.tls else {})
+    )
+
+
 @pytest.mark.parametrize("compression", ["deflate", None])
 def test_stock_client(server, tenant, compression):
     async def talk():
-        url = f"ws://127.0.0.1:{server.port}/ws?tenant={tenant}"
-        async with websockets.connect(url, compression=compression, max_size=None) as ws:
+        target = f"/ws?tenant={tenant}"
+        async with connect(server, target, compression=compression, max_size=None) as ws:
             hello = json.loads(await ws.recv())
             assert hello["type"] == "connection_established" and hello["tenant_id"] == tenant
             for n in range(1, 101):
@@ -433,7 +439,7 @@ def test_stock_client(server, tenant, compression):
             await ws.send(pieces())
             assert json.loads(await ws.recv()) == {"type": "pong", "ref": "in pieces"}
         assert ws.close_code == 1000
-        async with websockets.connect(url + "&since=95", compression=compression) as ws:
+        async with connect(server, target + "&since=95", compression=compression) as ws:
             assert json.loads(await ws.recv())["seq"] == 100
             assert [json.loads(await ws.recv())["event"]["seq"] for _ in range(5)] == [96, 97, 98, 99, 100]
             await ws.send(b"binary")
@@ -447,10 +453,10 @@ def test_stock_client(server, tenant, compression):
 def test_stock_client_is_refused(server):
     async def talk():
         with pytest.raises(websockets.InvalidStatusCode) as refusal:
-            await websockets.connect(f"ws://127.0.0.1:{server.port}/ws")
+            await connect(server, "/ws")
         assert refusal.value.status_code == 401
         with pytest.raises(websockets.InvalidStatusCode) as refusal:
-            await websockets.connect(f"ws://127.0.0.1:{server.port}/ws?tenant=tenant_a", origin="https://evil.example")
+            await connect(server, "/ws?tenant=tenant_a", origin="https://evil.example")
         assert refusal.value.status_code == 403
 
     run(talk())

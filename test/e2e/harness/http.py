@@ -3,6 +3,7 @@
 import json
 import re
 
+from .secure import Secure
 from .wire import Wire
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -21,13 +22,15 @@ ONLY_ONCE = {
     "cross-origin-opener-policy",
     "access-control-allow-origin",
     "sec-websocket-accept",
+    "strict-transport-security",
     "date",
 }
 
 
 class Response:
-    def __init__(self, status, reason, headers, body):
+    def __init__(self, status, reason, headers, body, secure=False):
         self.status, self.reason, self.headers, self.body = status, reason, headers, body
+        self.secure = secure  # came over TLS
 
     def header(self, name, default=None):
         found = [v for k, v in self.headers if k.lower() == name.lower()]
@@ -55,15 +58,16 @@ def check_standing_headers(r):
     assert "default-src" in policy or "script-src" in policy, r
     assert "unsafe-inline" not in policy and "unsafe-eval" not in policy and "http" not in policy, r
     assert re.fullmatch(r"[\x21-\x7e]{1,200}", r.header("X-Request-Id") or ""), r
-    assert r.header("Strict-Transport-Security") is None, "HSTS over plain HTTP"
+    assert (r.header("Strict-Transport-Security") == "max-age=31536000") == r.secure, "HSTS is for TLS, and all of it"
 
 
 class Http:
     """One HTTP/1.1 connection, request by request or byte by byte."""
 
-    def __init__(self, port, rcvbuf=None, wait=None, standing=True):
+    def __init__(self, port, standing=True, **more):
+        """`more`: what a Wire takes."""
         self.port = port
-        self.wire = Wire(port, rcvbuf=rcvbuf, wait=wait)
+        self.wire = Wire(port, **more)
         self.standing = standing
 
     def send(self, data):
@@ -108,7 +112,8 @@ class Http:
         names = [k.lower() for k, _ in headers]
         twice = {n for n in names if names.count(n) > 1} & ONLY_ONCE
         assert not twice, f"sent twice: {twice} in {headers}"
-        return Response(int(m[1]), m[2].decode("latin-1"), headers, b"")
+        secure = isinstance(self.wire.sock, Secure)
+        return Response(int(m[1]), m[2].decode("latin-1"), headers, b"", secure)
 
     def response(self, method="GET", wait=None, skip_100=True):
         while True:

@@ -107,7 +107,11 @@ class Wall:
             if self.mode == "shut":
                 near.close()
                 continue
-            far = socket.create_connection(("127.0.0.1", self.target))
+            try:
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # it is stopped
+                near.close()
+                continue
             self.pairs.append((near, far))
             for way in ((near, far, False, len(self.pairs)), (far, near, True, len(self.pairs))):
                 threading.Thread(target=self.pump, args=way, daemon=True).start()

@@ -20,6 +20,7 @@ RESOURCES = {
     "/api/v1/tenants": {"GET", "HEAD"},
     "/api/health": {"GET", "HEAD"},
     "/health": {"GET", "HEAD"},
+    "/api/v1/settings": {"GET", "HEAD"},
     "/livez": {"GET", "HEAD"},
     "/readyz": {"GET", "HEAD"},
     "/": {"GET", "HEAD"},

@@ -7,6 +7,7 @@ import signal
 import tempfile
 import threading
 
+from . import secure
 from .check import check_event, check_hello
 from .http import Http
 from .postgres import Postgres
@@ -21,9 +22,9 @@ class Server:
     """The server for the length of a `with` block. On the way out it gets SIGTERM and has to exit with 0.
 
     Its log is in memory, or, where CARILLON_TEST_STORE says "sqlite" or "postgres", in a database of its own; `store` is
-    a URI."""
+    a URI. It speaks TLS where CARILLON_TEST_TLS is 1, or `tls` says so."""
 
-    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None, auth="open"):
+    def __init__(self, *flags, nofile=None, env=None, drain="2s", tenants=True, store=None, auth="open", tls=secure.TLS):
         self.folder = None
         if not store and os.environ.get("CARILLON_TEST_STORE") == "sqlite":
             self.folder = tempfile.TemporaryDirectory(prefix="carillon-")
@@ -34,6 +35,9 @@ class Server:
         self.command += ["--drain-timeout", drain]
         if tenants:
             self.command += ["--auto-tenants"]
+        self.tls = tls
+        if tls:
+            self.command += secure.server_flags()
         self.command += [str(f) for f in flags]
         self.nofile, self.env = nofile, env
         self.names = itertools.count(1)
@@ -48,6 +52,10 @@ class Server:
         except BaseException:
             self.process.kill()
             raise
+        if self.tls:
+            secure.ports.add(self.port)
+        else:
+            secure.ports.discard(self.port)
         return self
 
     def __exit__(self, kind, error, trace):
@@ -79,6 +87,9 @@ class Server:
         self.process.check(0)
         self.ended = True
         return code
+
+    def address(self, scheme="http"):
+        return f"{scheme}{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def tenant(self, stem="t"):
         """The name of a tenant nobody has used yet."""

@@ -110,6 +110,8 @@ class Spy:
                 r = http.request("GET", target, self.mine.headers if self.rng.random() < 0.5 else None)
                 allowed = not target.startswith("/api/v1/tenants") or (self.world.mode == "open" and target.endswith("s"))
                 assert r.status in ((200, 404) if allowed and "/keys" not in target else (401, 403, 404)), (target, r)
+                if target == "/metrics" and self.world.mode != "open":
+                    assert r.status == 200 and f'"{self.other.id}"' not in r.body.decode(), r
                 http.close()
 
     def replay(self):

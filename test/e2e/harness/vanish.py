@@ -5,6 +5,7 @@ import socket
 import struct
 
 
+from . import secure
 from .settings import WAIT
 from .websocket import CONT, TEXT, frame
 
@@ -65,7 +66,7 @@ STAGES = {
 
 def vanish(port, rng):
     data, answered = STAGES[rng.choice(list(STAGES))]
-    c = socket.create_connection(("127.0.0.1", port), WAIT)
+    c = secure.secured(socket.create_connection(("127.0.0.1", port), WAIT), port)
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if data:

@@ -187,17 +187,22 @@ class WebSocket:
         self.send_text(json.dumps(obj), **more)
 
     def recv_frame(self, wait=None):
-        b0, b1 = self.wire.read(2, wait)
+        """A frame; one that is not whole in time is left for the next call."""
+        self.wire.need(2, wait)
+        b0, b1 = self.wire.buf[:2]
         fin, rsv, opcode = b0 >> 7, b0 >> 4 & 7, b0 & 15
         assert not b1 & 0x80, "the server masked a frame"
         n = b1
+        head = 2 + {126: 2, 127: 8}.get(n, 0)
+        self.wire.need(head, wait)
         if n == 126:
-            (n,) = struct.unpack(">H", self.wire.read(2, wait))
+            (n,) = struct.unpack(">H", self.wire.buf[2:head])
             assert n >= 126, "length not in its shortest form"
         elif n == 127:
-            (n,) = struct.unpack(">Q", self.wire.read(8, wait))
+            (n,) = struct.unpack(">Q", self.wire.buf[2:head])
             assert n >= 65536, "length not in its shortest form"
-        payload = self.wire.read(n, wait)
+        self.wire.need(head + n, wait)
+        payload = self.wire.read(head + n)[head:]
         assert opcode in (CONT, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {opcode}"
         if opcode >= 8:
             assert fin and n <= 125 and rsv == 0, "a control frame out of shape"

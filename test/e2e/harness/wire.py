@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 
+from . import secure
 from .settings import WAIT
 
 
@@ -15,11 +16,11 @@ class Eof(Exception):
 
 class Wire:
     """A socket with a read buffer and a deadline for each call. Where its thread has a tape running when it is made
-    (tape.py), what is heard is recorded."""
+    (tape.py), what is heard is recorded. `first` goes before all else, in the clear; `plain`: so does everything."""
 
     running = threading.local()  # .tape
 
-    def __init__(self, port, host="127.0.0.1", rcvbuf=None, wait=None):
+    def __init__(self, port, host="127.0.0.1", rcvbuf=None, wait=None, first=b"", plain=False):
         self.wait = wait or WAIT
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if rcvbuf:
@@ -31,9 +32,18 @@ class Wire:
             self.sock.close()
             raise
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if first:
+            self.sock.sendall(first)
+        self.port = port
+        if not plain:
+            self.secure()
         self.buf = bytearray()
         tape = getattr(Wire.running, "tape", None)
         self.raw, self.plain = tape.record(self) if tape else (None, None)
+
+    def secure(self):
+        """What goes before all else has been said."""
+        self.sock = secure.secured(self.sock, self.port)
 
     def note(self, data):
         """What the bytes were, once they were taken out of chunks or inflated."""
@@ -60,9 +70,13 @@ class Wire:
         if self.raw is not None:
             self.raw += data
 
-    def read(self, n, wait=None):
+    def need(self, n, wait=None):
+        """Has so many bytes in the buffer, or takes none of them."""
         while len(self.buf) < n:
             self.fill(wait)
+
+    def read(self, n, wait=None):
+        self.need(n, wait)
         out = bytes(self.buf[:n])
         del self.buf[:n]
         return out
