@@ -10,11 +10,16 @@ const STOP_MS = 20_000;
 export const binary = process.env.CARILLON_BIN ?? join(root, 'build', 'carillon');
 export const artifacts = join(dirname(binary), 'test-artifacts');
 
-/** A server of its own on loopback, with its log in memory. */
+/** A server of its own on loopback; in open mode with its log in memory, where nothing else is said. */
 export class Server {
-    /** @param {string[]} flags beside those that every test wants */
-    constructor(flags = []) {
-        this.flags = flags;
+    /**
+     * @param {string[]} flags beside those that every test wants
+     * @param {string} [store]
+     */
+    constructor(flags = [], store = 'memory:') {
+        this.flags = flags.includes('--auth') ? flags : ['--auth', 'open', ...flags];
+        this.store = store;
+        this.binary = binary;
         this.port = 0;
         this.child = null;
         this.said = [];
@@ -26,13 +31,14 @@ export class Server {
 
     /** Starts it, on the port it had before where it had one. */
     async start() {
-        const flags = ['--port', String(this.port), '--store', 'memory:', '--auth', 'open', ...this.flags];
-        const child = spawn(binary, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
+        const flags = ['--port', String(this.port), '--store', this.store, ...this.flags];
+        const child = spawn(this.binary, flags, { stdio: ['ignore', 'ignore', 'pipe'] });
         this.child = child;
         this.said = [];
         this.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal)));
         this.port = await new Promise((resolve, reject) => {
-            const fail = (why) => reject(new Error(`${binary} ${flags.join(' ')}: ${why}\n${this.said.join('\n')}`));
+            const fail = (why) => reject(
+                new Error(`${this.binary} ${flags.join(' ')}: ${why}\n${this.said.join('\n')}`));
             const timer = setTimeout(() => fail('not listening in time'), START_MS);
             child.on('error', (error) => fail(error.message));
             this.exited.then((how) => fail(`ended with ${how}`));
@@ -94,8 +100,8 @@ export class Server {
 }
 
 /** A running server that ends with the test, and must end well. */
-export async function serve(t, flags = []) {
-    const server = new Server(flags);
+export async function serve(t, flags = [], store = 'memory:') {
+    const server = new Server(flags, store);
     t.after(() => server.stop());
     return server.start();
 }

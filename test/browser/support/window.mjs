@@ -1,9 +1,15 @@
+import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { artifacts } from './server.mjs';
 
 const WAIT_MS = 15_000;
+
+/** The whole numbers from one to another, both included. */
+export function range(from, to) {
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+}
 
 export function launch() {
     return chromium.launch({
@@ -54,22 +60,48 @@ export class Window {
         return this.page.locator('#events .message').allTextContents();
     }
 
-    /** The seqs, as listed. */
-    seqs() {
-        const rows = this.page.locator('#events li[data-seq]');
-        return rows.evaluateAll((all) => all.map((row) => Number(row.dataset.seq)));
+    /**
+     * All rows of the list, newest first, in sight or not: a seq, or a notice's text. Whatever is in sight has to be
+     * there in the same order.
+     */
+    async rows() {
+        const { held, seen } = await this.page.evaluate(async () => {
+            const { panel } = await import('/js/main.js');
+            const { store } = panel;
+            return {
+                held: Array.from({ length: store.length }, (_, i) => store.at(i)?.event?.seq ?? store.at(i)?.notice),
+                seen: [...document.querySelectorAll('#events li')].map((row) =>
+                    row.dataset.seq === undefined ? row.textContent : Number(row.dataset.seq)),
+            };
+        });
+        assert.ok(seen.length <= 120, `${seen.length} rows are elements`);
+        const from = held.indexOf(seen[0]);
+        assert.deepEqual(seen, seen.length === 0 ? [] : held.slice(from, from + seen.length));
+        return held;
     }
 
-    /** Unfolds the metadata of an event, and reads it. */
-    async metadata(seq) {
-        const row = this.page.locator(`#events li[data-seq="${seq}"]`);
-        await row.locator('summary').click();
-        await row.locator('pre', { hasText: '}' }).waitFor();
-        return JSON.parse(await row.locator('pre').textContent());
+    /** The seqs, newest first, of all rows of the list. */
+    async seqs() {
+        return (await this.rows()).filter((row) => typeof row === 'number');
     }
 
-    notices() {
-        return this.page.locator('#events li[data-notice]').allTextContents();
+    async notices() {
+        return (await this.rows()).filter((row) => typeof row === 'string');
+    }
+
+    row(seq) {
+        return this.page.locator(`#events li[data-seq="${seq}"]`);
+    }
+
+    /** Unfolds a row, and all branches of its metadata. */
+    async unfold(seq) {
+        const row = this.row(seq);
+        await row.locator('.fold').click();
+        await row.locator('.details').waitFor();
+        for (let folds = row.locator('details:not([open]) > summary'); await folds.count() > 0;) {
+            await folds.first().click();
+        }
+        return row;
     }
 
     text(selector) {
@@ -105,5 +137,12 @@ export async function openWindow(t, browser, url, options = {}, prepare = async 
     await prepare(window.page);
     window.response = await window.page.goto(url);
     await window.page.waitForSelector('body[data-ready]');
+    return window;
+}
+
+/** The feed of tenant_a, live. See openWindow. */
+export async function watchTenant(t, browser, server, options = {}, prepare = async () => {}) {
+    const window = await openWindow(t, browser, `${server.url}/?tenant=tenant_a`, options, prepare);
+    await window.state('live');
     return window;
 }
