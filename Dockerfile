@@ -32,7 +32,8 @@ RUN install -d -m 0750 -o 10001 -g 10001 /data
 VOLUME /data
 USER 10001:10001
 EXPOSE 8080
+# Settings are variables, so that the health check, and whoever runs another command in the container, knows them, too.
+# On every address means --auth key: CARILLON_ADMIN_KEY makes an administrator, who makes tenants and their keys.
+ENV CARILLON_HOST=0.0.0.0 CARILLON_STORE=sqlite:/data/carillon.db
 ENTRYPOINT ["/usr/local/bin/carillon"]
-# In here the container's network is the border, so the server listens on every address of it and asks nobody for a
-# credential. Publish the port on a trusted network only, or give another --auth.
-CMD ["--host", "0.0.0.0", "--port", "8080", "--auth", "open", "--store", "sqlite:/data/carillon.db"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/usr/local/bin/carillon", "health"]
