@@ -96,6 +96,16 @@ FIGURES: dict[str, Figure] = {
             lambda peak, connected: (peak - connected) / 2**20,
         ),
     ),
+    "press_s": Figure("the other tenant's requests", "per s", at("press", "per_second")),
+    "press_refused": Figure(
+        "of them answered 413, 429 or 503",
+        "share",
+        both(
+            both(at("press", "limited"), at("press", "unavailable"), lambda limited, full: limited + full),
+            both(at("press", "created"), at("press", "handshakes"), lambda created, opened: created + opened),
+            lambda refused, taken: refused / (refused + taken or 1),
+        ),
+    ),
     "tenant_memory": Figure("server memory per idle tenant", "bytes", at("registered", "bytes_per_tenant")),
 }
 

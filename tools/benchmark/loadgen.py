@@ -43,6 +43,22 @@ def started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             child.kill()
 
 
+@contextlib.contextmanager
+def pressing(server: Server, options: dict[str, int | str] | None) -> Iterator[dict[str, Any]]:
+    """Another tenant takes all that it can get of the server for the length of a `with` block. What became of it is in the
+    dictionary behind it; without options nobody does."""
+    found: dict[str, Any] = {}
+    if options is None:
+        yield found
+        return
+    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+    with started([str(LOAD), "press", *flags(server, "carillon"), *words]) as child:
+        assert child.stdout
+        child.stdout.readline()  # it is connected
+        yield found
+        found |= answer_of(child)
+
+
 def answer_of(child: subprocess.Popen[str]) -> dict[str, Any]:
     """What the started carillon-load says in the end."""
     try:

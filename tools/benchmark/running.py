@@ -45,7 +45,7 @@ def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
     try:
         admin_key = secrets.token_urlsafe(32) if scenario.by_key else None
         with (
-            running(kind, workers_of(scenario), admin_key) as server,
+            running(kind, workers_of(scenario), admin_key, scenario.tls, scenario.server) as server,
             keys.shown(server.port, admin_key, int(scenario.options["tenants"])) as shown,
         ):
             if scenario.registered:
@@ -54,7 +54,11 @@ def run_once(scenario: Scenario, server_name: str, quick: bool) -> Run:
             part = (QUICK if quick else 1) * (1 if server_name == "carillon" else scenario.peers_part)
             # Its own dialect, unless the scenario names another, which comes later.
             flags = loadgen.flags(server, kind.dialects[0]) + scenario.flags(part)
-            run["load"] = loadgen.ask(LOAD, scenario.mode, flags + shown)
+            with loadgen.pressing(server, scenario.press) as press:
+                run["load"] = loadgen.ask(LOAD, scenario.mode, flags + shown)
+            if scenario.press:
+                run["press"] = press
+                run["faults"] += [f"the other tenant: {fault}" for fault in press["faults"]]
     except (ServerError, OSError) as error:
         run["faults"].append(f"{server_name}: {error}")
     return run

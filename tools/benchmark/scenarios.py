@@ -27,16 +27,20 @@ class Scenario:
     mode: str = "run"  # what carillon-load is to do: run or idle
     workers: int | None = 1  # Carillon's; None is its default, one a processor. Peers have one thread of their own.
     by_key: bool = False  # publishers show API keys, of tenants that are made before the load begins
+    tls: bool = False  # over TLS, for Carillon only
     registered: int = 0  # idle tenants to be made before the load begins
     base: str | None = None  # the scenario that this one's goals compare it with; they are run in turns
     alone: bool = False  # for Carillon only
     dialect: str | None = None  # for the servers that speak it; None is each one's own
     keeping: Keeping | None = None  # None: in memory
+    press: dict[str, int | str] | None = None  # what another tenant does meanwhile: flags of carillon-load press
+    server: tuple[str, ...] = ()  # Carillon's further flags
     peers_part: int = 1  # peers are given the n-th part of the events, where all would take them minutes
 
     def flags(self, part: int = 1) -> list[str]:
         """The options as carillon-load takes them, with the n-th part of the events."""
         flags = ["--dialect", self.dialect] if self.dialect else []
+        flags += ["--tls", "yes"] if self.tls else []
         for key, value in self.options.items():
             if key in ("events", "warmup"):
                 value = max(1, int(value) // part)
@@ -92,6 +96,18 @@ def over_socketio(scenario: Scenario) -> Scenario:
         name=scenario.name + "-sio",
         about=scenario.about.replace("WebSocket", "Socket.IO client"),
         dialect="socketio",
+    )
+
+
+def over_tls(scenario: Scenario) -> Scenario:
+    """The same over TLS 1.3, to be held against it."""
+    return dataclasses.replace(
+        scenario,
+        name=scenario.name + "-tls",
+        about=f"as {scenario.name}, over TLS 1.3 (AES-256-GCM, a key on P-256)",
+        base=scenario.name,
+        tls=True,
+        alone=True,
     )
 
 
@@ -285,14 +301,59 @@ HISTORY = Scenario(
     keeping=Keeping("sqlite", "commit", stored=1000000),
 )
 
+# A quiet tenant alone, and while another one takes all that it can get. Its limit is 500 events a second of each tenant,
+# of which the quiet one uses 200, and a thousand handshakes a second of all.
+FAIR = Scenario(
+    "fair",
+    "1 tenant of 1 WebSocket, 200 events/s whatever happens, --rate-limit-tenant 500/1s --handshake-rate 1000/1s",
+    ("deliver_p50", "deliver_p99"),
+    load(1, 1, 1, events=2000, warmup=100, rate=200),
+    alone=True,
+    server=("--rate-limit-tenant", "500/1s", "--handshake-rate", "1000/1s"),
+)
+
+
+def beside(name: str, about: str, **press: int | str) -> Scenario:
+    """The same while another tenant does that."""
+    return dataclasses.replace(
+        FAIR,
+        name=f"fair-{name}",
+        about=f"as fair, while another tenant {about}",
+        figures=("deliver_p50", "deliver_p99", "press_s", "press_refused"),
+        base="fair",
+        press=press,
+    )
+
+
+FAIR_FLOOD = beside("flood", "publishes 50,000 events/s, a hundred times its limit", what="flood", publishers=64, rate=50000)
+FAIR_STALLED = beside(
+    "stalled", "has 1,000 readers that stall, and publishes 2,000/s", what="stalled", publishers=16, sockets=1000, rate=2000
+)
+FAIR_HANDSHAKES = beside(
+    "handshakes", "opens 5,000 WebSockets a second", what="handshakes", publishers=64, rate=5000
+)
+# With the limit of the others every batch would be refused; with this one, none is.
+FAIR_BATCHES = dataclasses.replace(
+    beside(
+        "batches",
+        "posts batches of 1,000 events, 0.9 MB each, on 4 connections as fast as they are answered; --rate-limit-tenant "
+        "10000000/1s",
+        what="batches",
+        publishers=4,
+    ),
+    server=("--rate-limit-tenant", "10000000/1s", "--handshake-rate", "1000/1s"),
+)
+
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         FAN_OUT,
         over_sse(FAN_OUT),
+        over_tls(FAN_OUT),
         over_socketio(FAN_OUT),
         FAN_OUT_64,
         over_sse(FAN_OUT_64),
+        over_tls(FAN_OUT_64),
         over_socketio(FAN_OUT_64),
         FAN_OUT_64_2,
         MANY,
@@ -308,6 +369,7 @@ SCENARIOS: dict[str, Scenario] = {
         ONE_TO_ONE,
         IDLE,
         over_sse(IDLE),
+        over_tls(IDLE),
         over_socketio(IDLE),
         PACED,
         PACED_2,
@@ -321,6 +383,11 @@ SCENARIOS: dict[str, Scenario] = {
         INGEST_POSTGRES_RELAXED,
         DELIVER_COMMIT,
         HISTORY,
+        FAIR,
+        FAIR_FLOOD,
+        FAIR_STALLED,
+        FAIR_HANDSHAKES,
+        FAIR_BATCHES,
     )
 }
 

@@ -36,6 +36,8 @@ class Start:
     workers: int
     store: str = "memory:"  # Carillon's --store
     durability: str | None = None  # and its --durability; None is its default
+    tls: bool = False  # Carillon speaks TLS
+    flags: tuple[str, ...] = ()  # Carillon's further ones
     admin_key: str | None = None  # of Carillon that lets in by API key; None: the tenant's name is enough
 
 
@@ -61,11 +63,24 @@ class Server:
     pids: list[int]
 
 
+def certificate(folder: Path) -> list[str]:
+    """Carillon's flags for a new certificate, with a key on P-256."""
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)]
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=PATIENCE)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ServerError(f"no certificate: {error}") from None
+    return ["--tls-cert", str(cert), "--tls-key", str(key)]
+
+
 def carillon(start: Start) -> tuple[list[str], int]:
     command = [str(BUILD / "carillon"), "--port", "0", "--threads", str(start.workers), "--store", start.store]
     command += ["--durability", start.durability] if start.durability else []
     command += ["--auth", "key"] if start.admin_key else ["--auth", "open", "--auto-tenants"]
-    return command + ["--max-tenants", "200000", "--log-level", "warn"], 0
+    command += certificate(start.folder) if start.tls else []
+    return [*command, "--max-tenants", "200000", "--log-level", "warn", *start.flags], 0
 
 
 def objection(start: Start) -> str | None:
@@ -215,7 +230,11 @@ def serving(kind: Kind, start: Start) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def running(kind: Kind, workers: int, admin_key: str | None = None) -> Iterator[Server]:
+def running(
+    kind: Kind, workers: int, admin_key: str | None = None, tls: bool = False, flags: tuple[str, ...] = ()
+) -> Iterator[Server]:
     """A fresh server that keeps nothing, for the length of a `with` block."""
-    with fresh_folder() as folder, serving(kind, Start(folder, workers, admin_key=admin_key)) as server:
-        yield server
+    with fresh_folder() as folder:
+        start = Start(folder, workers, tls=tls, flags=flags, admin_key=admin_key)
+        with serving(kind, start) as server:
+            yield server

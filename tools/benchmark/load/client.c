@@ -7,6 +7,7 @@
 #include "event.h"
 #include "load.h"
 #include "poster.h"
+#include "secure.h"
 #include "ws.h"
 
 /* Small enough that a server soon notices that nothing is read. */
@@ -178,7 +179,7 @@ bool client_open(struct conn *conn, unsigned index) {
     const struct options *options = conn->load->options;
     conn->fd =
         target_connect(&options->target, index % options->sources, conn->role == ROLE_STALLED ? STALLED_BUFFER : 0);
-    if (conn->fd < 0) {
+    if (conn->fd < 0 || (options->tls && !secure_begin(conn))) {
         return false;
     }
     if (conn->role == ROLE_POSTER_HTTP) {

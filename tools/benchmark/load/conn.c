@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "load.h"
+#include "secure.h"
 
 void conn_flush(struct conn *conn) {
     if (conn->out.len == 0 || conn->fd < 0) {
         return;
     }
-    ssize_t sent = send(conn->fd, conn->out.data, conn->out.len, MSG_NOSIGNAL);
+    ssize_t sent = conn->tls ? secure_send(conn, conn->out.data, conn->out.len)
+                             : send(conn->fd, conn->out.data, conn->out.len, MSG_NOSIGNAL);
     if (sent > 0) {
         bytes_drop(&conn->out, (size_t)sent);
     } else if (sent < 0 && errno != EAGAIN) {
@@ -67,6 +69,7 @@ void conn_free(struct conn *conn) {
         close(conn->fd);
         conn->fd = -1;
     }
+    secure_free(conn);
     bytes_free(&conn->rest);
     bytes_free(&conn->out);
 }

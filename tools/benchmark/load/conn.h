@@ -44,6 +44,7 @@ struct conn {
     struct bytes out;    /* what is to be sent */
     struct sse sse;
     struct gap gap;
+    struct ssl_st *tls;                    /* NULL in the clear (secure.h) */
     void (*on_connect)(struct conn *conn); /* once, when TCP is connected; NULL: nobody asks */
 };
 

@@ -11,6 +11,7 @@
 #include "bytes.h"
 #include "clock.h"
 #include "conn.h"
+#include "secure.h"
 
 #define BATCH 512
 
@@ -77,8 +78,12 @@ static void digest(struct loop *loop, struct conn *conn, size_t len) {
 static void read_socket(struct loop *loop, struct conn *conn, bool ends) {
     while (conn->fd >= 0 && conn->input) {
         size_t rest = rest_restore(conn, loop->buffer);
-        ssize_t len = recv(conn->fd, loop->buffer + rest, LOOP_READ, 0);
+        ssize_t len = conn->tls ? secure_recv(conn, loop->buffer + rest, LOOP_READ)
+                                : recv(conn->fd, loop->buffer + rest, LOOP_READ, 0);
         if (len < 0 && errno == EAGAIN) {
+            if (conn->tls) {
+                conn_flush(conn); /* it may have waited for the handshake */
+            }
             return;
         }
         if (len <= 0) {
@@ -90,7 +95,7 @@ static void read_socket(struct loop *loop, struct conn *conn, bool ends) {
         loop->tally = &loop->tallies[atomic_load_explicit(loop->phase, memory_order_acquire)];
         loop->tally->recvs += conn->delivers;
         digest(loop, conn, rest + (size_t)len);
-        if (len < LOOP_READ && !ends) {
+        if (len < LOOP_READ && !ends && !conn->tls) {
             return;
         }
     }

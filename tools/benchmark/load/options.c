@@ -30,17 +30,19 @@ struct option {
 enum { CONNECTING = MODE_RUN | MODE_IDLE };
 
 static const struct option table[] = {
-    {"target", TEXT, CONNECTING, AT(target_text), 0, 0, NULL, NULL},
-    {"dialect", TEXT, CONNECTING, AT(dialect), 0, 0, "carillon", " carillon socketio nchan "},
+    {"target", TEXT, CONNECTING | MODE_PRESS, AT(target_text), 0, 0, NULL, NULL},
+    {"what", TEXT, MODE_PRESS, AT(what), 0, 0, "flood", " flood stalled handshakes batches "},
+    {"dialect", TEXT, CONNECTING | MODE_PRESS, AT(dialect), 0, 0, "carillon", " carillon socketio nchan "},
     {"subscribe", TEXT, CONNECTING, AT(subscribe), 0, 0, "ws", " ws sse "},
     {"publish", TEXT, MODE_RUN, AT(publish), 0, 0, "http", " http ws "},
     {"keys", TEXT, MODE_RUN, AT(keys), 0, 0, "", NULL},
     {"deflate", TEXT, MODE_RUN, AT(deflate), 0, 0, "no", " no "},
+    {"tls", TEXT, CONNECTING, AT(tls_text), 0, 0, "no", " no yes "},
     {"tenants", COUNT, CONNECTING, AT(tenants), 1, 1e6, "1", NULL},
-    {"sockets", COUNT, CONNECTING | MODE_FLOOR, AT(sockets), 0, 1e6, "1000", NULL},
-    {"publishers", COUNT, MODE_RUN, AT(publishers), 1, 1e5, "1", NULL},
+    {"sockets", COUNT, CONNECTING | MODE_FLOOR | MODE_PRESS, AT(sockets), 0, 1e6, "1000", NULL},
+    {"publishers", COUNT, MODE_RUN | MODE_PRESS, AT(publishers), 1, 1e5, "1", NULL},
     {"depth", COUNT, MODE_RUN, AT(depth), 0, 1e5, "0", NULL},
-    {"rate", NUMBER, MODE_RUN, AT(rate), 0, 1e7, "0", NULL},
+    {"rate", NUMBER, MODE_RUN | MODE_PRESS, AT(rate), 0, 1e7, "0", NULL},
     {"events", COUNT, MODE_RUN, AT(events), 1, 1e8, "1000", NULL},
     {"warmup", COUNT, MODE_RUN, AT(warmup), 0, 1e8, "100", NULL},
     {"bytes", COUNT, MODE_RUN | MODE_FLOOR, AT(bytes), MARKER_SIZE, 65536, NULL, NULL},
@@ -50,8 +52,8 @@ static const struct option table[] = {
     {"ahead", TEXT, MODE_RUN, AT(ahead_text), 0, 0, "no", " no yes "},
     {"inflight", COUNT, CONNECTING, AT(inflight), 1, 4096, "64", NULL},
     {"hold", NUMBER, MODE_IDLE, AT(hold), 0, 3600, "1", NULL},
-    {"pids", LIST, CONNECTING, AT(pids), 1, 4194304, "", NULL},
-    {"timeout", NUMBER, CONNECTING | MODE_FLOOR, AT(timeout), 0.1, 3600, "60", NULL},
+    {"pids", LIST, CONNECTING | MODE_PRESS, AT(pids), 1, 4194304, "", NULL},
+    {"timeout", NUMBER, CONNECTING | MODE_FLOOR | MODE_PRESS, AT(timeout), 0.1, 3600, "60", NULL},
     {"rounds", COUNT, MODE_FLOOR, AT(rounds), 1, 1e6, "20", NULL},
     {"batch", LIST, MODE_FLOOR, AT(batch), 1, 1024, "1,2,4,8,16,32,64", NULL},
 };
@@ -61,7 +63,8 @@ enum { OPTIONS = sizeof table / sizeof *table };
 static const struct {
     enum mode mode;
     const char *name, *bytes; /* a message's, or a frame's with all that is around it */
-} modes[] = {{MODE_RUN, "run", "100"}, {MODE_IDLE, "idle", "100"}, {MODE_FLOOR, "floor", "330"}};
+} modes[] = {
+    {MODE_RUN, "run", "100"}, {MODE_IDLE, "idle", "100"}, {MODE_FLOOR, "floor", "330"}, {MODE_PRESS, "press", "100"}};
 
 static void *member(struct options *options, const struct option *option) {
     return (char *)options + option->offset;
@@ -148,8 +151,12 @@ static int check(struct options *options) {
     if (!options->target_text || !target_parse(&options->target, options->target_text)) {
         return fail("--target wants 127.x.x.x:PORT or [::1]:PORT", "");
     }
+    if (options->mode == MODE_PRESS) {
+        return 0;
+    }
     options->sse = strcmp(options->subscribe, "sse") == 0;
     options->ahead = options->rate > 0 || (options->ahead_text && strcmp(options->ahead_text, "yes") == 0);
+    options->tls = strcmp(options->tls_text, "yes") == 0;
     options->publish_ws = options->publish && strcmp(options->publish, "ws") == 0;
     if (options->sse && strcmp(options->dialect, "socketio") == 0) {
         return fail("socketio has no --subscribe sse", "");
@@ -192,7 +199,7 @@ int options_parse(struct options *options, int argc, char **argv) {
         }
     }
     if (!bytes) {
-        return fail("usage: carillon-load run|idle|floor [--OPTION VALUE]...", "");
+        return fail("usage: carillon-load run|idle|floor|press [--OPTION VALUE]...", "");
     }
     for (unsigned i = 0; i < OPTIONS; i++) {
         const char *standard = table[i].offset == AT(bytes) ? bytes : table[i].standard;

@@ -10,7 +10,7 @@ struct json;
 
 #define OPTION_LIST_MAX 16
 
-enum mode { MODE_RUN = 1, MODE_IDLE = 2, MODE_FLOOR = 4 };
+enum mode { MODE_RUN = 1, MODE_IDLE = 2, MODE_FLOOR = 4, MODE_PRESS = 8 };
 
 struct option_list {
     unsigned count;
@@ -20,7 +20,8 @@ struct option_list {
 /* What the command line says; immutable afterwards. */
 struct options {
     enum mode mode;
-    const char *target_text, *dialect, *subscribe, *publish, *deflate, *ahead_text;
+    const char *target_text, *dialect, *subscribe, *publish, *deflate, *ahead_text, *tls_text;
+    const char *what; /* of a press: flood, stalled, handshakes or batches */
     const char *keys; /* a file, "" where there is none */
     uint32_t tenants, sockets, publishers, depth, events, warmup, bytes, threads, sources, stalled, inflight, rounds;
     double rate, hold, timeout; /* a second, seconds, seconds */
@@ -29,6 +30,7 @@ struct options {
     /* derived */
     struct target target;
     bool sse, publish_ws;
+    bool tls;   /* the server speaks TLS */
     bool ahead; /* our threads are to run ahead of all others: in an open loop always */
 };
 
