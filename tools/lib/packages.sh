@@ -8,12 +8,20 @@ packages_for() {
     build)
         # llhttp is a library from Debian 13 on; Debian 12 has its sources inside node-llhttp.
         printf '%s\n' gcc libc6-dev cmake ninja-build pkg-config 'libllhttp-dev|node-llhttp' \
-            libuv1-dev libck-dev libsqlite3-dev libpq-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev \
+            libuv1-dev libck-dev libdeflate-dev libsqlite3-dev libpq-dev libjansson-dev zlib1g-dev libssl-dev libyaml-dev \
             libjwt-dev
+        # It fetches the page's Socket.IO client.
+        node_present || printf '%s\n' nodejs npm ca-certificates
         ;;
     race | fuzz) printf '%s\n' libcunit1-dev ;;
     unit) printf '%s\n' libcunit1-dev postgresql ;;
-    e2e) printf '%s\n' libcunit1-dev openssl postgresql python3 python3-pytest python3-websockets python3-jsonschema ;;
+    e2e | tls)
+        # systemd: only its systemd-analyze is used, nothing of it is started.
+        printf '%s\n' libcunit1-dev openssl postgresql python3 python3-pytest python3-websockets python3-jsonschema \
+            python3-yaml python3-kubernetes systemd
+        ;;
+    # Root can cut connections with nftables; others do without.
+    soak) printf '%s\n' libcunit1-dev python3 nftables openssl postgresql ;;
     clients)
         printf '%s\n' libcunit1-dev curl
         node_present || printf '%s\n' nodejs npm
@@ -23,11 +31,14 @@ packages_for() {
         node_present || printf '%s\n' nodejs npm
         ;;
     container)
-        printf '%s\n' libcunit1-dev buildah podman runc conmon mmdebstrap debian-archive-keyring ca-certificates curl
+        printf '%s\n' libcunit1-dev buildah podman runc conmon mmdebstrap debian-archive-keyring ca-certificates curl \
+            podman-compose netavark aardvark-dns iptables
         ;;
-    bench) printf '%s\n' python3 ;;
+    bench) printf '%s\n' python3 openssl ;;
     peers) node_present || printf '%s\n' nodejs npm ;;
-    # Unpacked and not installed (unpack_packages), for installed it would be a web server at every boot.
+    # Unpacked and not installed (unpack_packages), for installed they would be servers at every boot. Of prometheus the
+    # tests want only promtool.
+    promtool) printf '%s\n' prometheus ;;
     nchan) printf '%s\n' nginx libnginx-mod-nchan ;;
     check) printf '%s\n' libcunit1-dev git python3 clang-format shellcheck ;;
     tidy) printf '%s\n' libcunit1-dev clang clang-tidy python3 ;;
