@@ -228,6 +228,12 @@ static void on_timer(struct car_timer *timer) {
         car_timer_set(conn->worker->wheel, timer, conn->wake_at - now);
         return;
     }
+    if (!conn->overdue) {
+        /* The loop may be late itself: what has come meanwhile is read first. */
+        conn->overdue = true;
+        car_timer_set(conn->worker->wheel, timer, 1);
+        return;
+    }
     conn->wake_at = UINT64_MAX;
     if (!conn->finishing) {
         conn->ops->wake(conn);
@@ -243,6 +249,7 @@ void car_conn_wake_in(struct car_conn *conn, uint64_t ms) {
      * for every request or message. */
     uint64_t before = conn->wake_at;
     conn->wake_at = car_conn_now(conn) + ms;
+    conn->overdue = false;
     if (!car_timer_is_set(&conn->timer) || conn->wake_at + MEANWHILE_MS < before) {
         car_timer_set(conn->worker->wheel, &conn->timer, ms);
     }

@@ -216,11 +216,13 @@ static void on_eof(struct car_conn *conn) {
     }
 }
 
-/* At the end: who has begun to shake hands may do so, and has a moment for a request after it. */
+/* At the end: what has come is read, and who has begun to shake hands may do so, and has a moment for a request after
+ * it. */
 static bool is_awaited(struct car_http_conn *http) {
-    bool before = http->shakes;
-    http->shakes = car_tls_is_shaking(http->conn) && atomic_load(&net_of(http->conn)->draining);
-    return before || http->shakes;
+    bool before = http->awaited;
+    bool more = http->conn->readable || car_tls_is_shaking(http->conn);
+    http->awaited = more && atomic_load(&net_of(http->conn)->draining);
+    return before || http->awaited;
 }
 
 static void on_wake(struct car_conn *conn) {
@@ -251,6 +253,7 @@ static void on_leave(struct car_conn *conn) {
     if (http->exchange) {
         http->exchange->keep_alive = false;
     } else if (!http->incoming.deadline) {
+        http->awaited = conn->tls && !car_tls_is_open(conn->tls); /* its handshake may be over when this moment is */
         car_conn_wake_in(conn, MOMENT_MS);
     }
 }

@@ -24,7 +24,7 @@ struct car_http_conn {
     bool over;                           /* no further request is read */
     bool shown;                          /* a request has arrived, and the log says from whom */
     bool peer_done;                      /* the peer sends nothing more */
-    bool shakes;                         /* at the end a handshake was under way, when it was last looked at */
+    bool awaited;                        /* at the end something was under way, when it was last looked at */
     struct car_conn_peer peer;           /* who is at the other end */
     const char *why;                     /* the application's reason to refuse a request by its headers */
     const struct car_conn_ops *next_ops; /* of the protocol that takes over when the parser has returned */

@@ -2,10 +2,11 @@
 
 import contextlib
 import signal
+import time
 
 import pytest
 
-from harness import Eof, Server, dial, problem
+from harness import WAIT, Eof, Secure, Server, dial, problem
 
 EVENT = b'{"message":"x"}'
 CHUNKED = "Transfer-Encoding: chunked"
@@ -90,6 +91,35 @@ def test_nothing_can_be_said_in_half_a_handshake():
         s.process.signal(signal.SIGTERM)
         assert half.recv(100) == b""
         half.close()
+
+
+def test_a_handshake_is_followed_by_a_request():
+    """Whenever its end comes, the client has a moment for what it connected for."""
+    ask = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    with Server("--threads", "2", drain="20s", tls=True) as s:
+        conns = [Secure(dial(s.port), shake=False) for _ in range(60)]
+        for conn in conns:
+            conn.setblocking(False)
+            assert not conn.shakes()
+        assert s.get("/livez").status == 200
+        s.process.signal(signal.SIGTERM)
+        begun = time.monotonic()
+        shaken = []
+        for turn in range(len(conns) + 5):
+            time.sleep(max(0, begun + turn * 0.02 - time.monotonic()))
+            if turn < len(conns):
+                conn = conns[turn]
+                conn.settimeout(WAIT)
+                while not conn.shakes():
+                    pass
+                shaken.append(conn)
+            if turn >= 5:
+                shaken[turn - 5].sendall(ask)
+        for turn, conn in enumerate(conns):
+            assert conn.recv(4096).startswith(b"HTTP/1.1 200 "), f"after {turn * 20} ms"
+            conn.close()
+        assert s.process.wait() == 0
+        s.ended = True
 
 
 def test_what_becomes_whole_in_time_is_answered(server):

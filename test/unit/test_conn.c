@@ -26,6 +26,7 @@ static struct {
     size_t input_len;
     size_t take; /* how much of each input it takes */
     unsigned eofs, drains, wakes, ends;
+    size_t read_at_wake;
 } t;
 
 static size_t on_input(struct car_conn *conn, char *bytes, size_t len) {
@@ -50,6 +51,7 @@ static void on_drained(struct car_conn *conn) {
 static void on_wake(struct car_conn *conn) {
     (void)conn;
     t.wakes++;
+    t.read_at_wake = t.input_len;
 }
 
 static void on_leave(struct car_conn *conn) {
@@ -306,6 +308,20 @@ static void test_wake(void) {
     tear_down();
 }
 
+/* A process that was stopped, or a loop that was busy, does not find the peer late for what has come meanwhile. */
+static void test_wake_of_who_was_late(void) {
+    set_up();
+    car_conn_wake_in(t.conn, 100);
+    CU_ASSERT_EQUAL(send(t.peer, "x", 1, 0), 1);
+    usleep(400000);
+    for (unsigned i = 0; i < 200 && t.wakes == 0; i++) {
+        uv_run(&t.worker->loop, UV_RUN_ONCE);
+    }
+    CU_ASSERT_EQUAL(t.wakes, 1);
+    CU_ASSERT_EQUAL(t.read_at_wake, 1);
+    tear_down();
+}
+
 static void test_leave(void) {
     set_up();
     car_net_drain(t.worker, 0);
@@ -347,6 +363,7 @@ static const struct car_test TESTS[] = {
     {"finish", test_finish},
     {"the peer's end", test_eof},
     {"wake", test_wake},
+    {"wake, when the loop was late", test_wake_of_who_was_late},
     {"leave", test_leave},
 };
 

@@ -77,6 +77,7 @@ struct car_conn {
     bool closing : 1;               /* the descriptor is closed, `ended` will be called */
     bool cut : 1;                   /* what waited has been thrown away (car_conn_cut) */
     bool turned_away : 1;           /* over the limit: counted in the worker's turned_away as well */
+    bool overdue : 1;               /* wake_at is past, and the loop looks for input once more */
     struct car_conn *next, **pprev; /* among the worker's connections */
     struct car_timer timer;
     uint64_t wake_at;     /* in uv_now's milliseconds */
