@@ -8,17 +8,18 @@
 
 #define TICK CAR_TIMER_TICK_MS
 
-/* On top of the two ticks that the wheel may take: what a busy machine may. */
-#define SLACK_MS 400u
-
 static uv_loop_t loop;
 static struct car_wheel *wheel;
 static unsigned fired_count;
 static struct probe *fired_order[64];
 
-/* A timer that notes when it fired, and then does something to others. */
+/* A timer that notes when it fired, and then does something to others. Whether it was late is told by the loop's own
+ * timers, which are late themselves where the machine is busy: the witness is set for two ticks later, and comes
+ * second. */
 struct probe {
     struct car_timer timer; /* first */
+    uv_timer_t witness;
+    bool late;
     unsigned fired;
     uint64_t set_ns, fired_ns;
     struct probe *clears[3];
@@ -55,11 +56,30 @@ static void on_probe(struct car_timer *timer) {
     }
 }
 
+static void on_witness(uv_timer_t *witness) {
+    struct probe *p = witness->data;
+    p->late = p->late || car_timer_is_set(&p->timer);
+}
+
+static void set_witness(struct probe *p, uint64_t delay_ms) {
+    uint64_t now_ms = uv_now(&loop); /* which may stand still */
+    uint64_t at_ms = p->set_ns / 1000000 + 1 + delay_ms + 2 * TICK;
+    if (!p->witness.data) {
+        uv_timer_init(&loop, &p->witness);
+        uv_unref((uv_handle_t *)&p->witness);
+        p->witness.data = p;
+    }
+    uv_timer_start(&p->witness, on_witness, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
 static void set(struct probe *probe, uint64_t delay_ms) {
     probe->timer.fire = on_probe;
     probe->set_ns = uv_hrtime();
     car_timer_set(wheel, &probe->timer, delay_ms);
     CU_ASSERT_TRUE(car_timer_is_set(&probe->timer));
+    if (delay_ms < UINT32_MAX) {
+        set_witness(probe, delay_ms);
+    }
 }
 
 static void open_wheel(unsigned slots) {
@@ -69,21 +89,28 @@ static void open_wheel(unsigned slots) {
     CU_ASSERT_PTR_NOT_NULL_FATAL(wheel);
 }
 
+static void close_witness(uv_handle_t *handle, void *data) {
+    (void)data;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
 static void close_wheel(void) {
     if (wheel) {
         car_wheel_close(&wheel);
     }
+    uv_walk(&loop, close_witness, NULL);
     CU_ASSERT_PTR_NULL(wheel);
     CU_ASSERT_EQUAL(uv_run(&loop, UV_RUN_DEFAULT), 0);
     CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
 }
 
-/* Never early, and late by two ticks at most. */
+/* Never early, and by two ticks late at most. */
 static void check_time(const struct probe *p, uint64_t delay_ms) {
-    uint64_t took_ns = p->fired_ns - p->set_ns;
     CU_ASSERT_EQUAL(p->fired, 1);
-    CU_ASSERT(took_ns >= delay_ms * 1000000);
-    CU_ASSERT(took_ns <= (delay_ms + 2 * TICK + SLACK_MS) * 1000000);
+    CU_ASSERT(p->fired_ns - p->set_ns >= delay_ms * 1000000);
+    CU_ASSERT_FALSE(p->late);
 }
 
 static void delays(void) {
@@ -196,12 +223,10 @@ static void sets_itself(void) {
     open_wheel(4);
     again.sets = &again;
     again.sets_times = 5;
-    uint64_t start = uv_hrtime();
     set(&again, 0);
     uv_run(&loop, UV_RUN_DEFAULT);
-    uint64_t took_ms = (uv_hrtime() - start) / 1000000;
     CU_ASSERT_EQUAL(again.fired, 6);
-    CU_ASSERT(took_ms <= 6 * 2 * TICK + SLACK_MS);
+    CU_ASSERT_FALSE(again.late);
     close_wheel();
 }
 
@@ -222,7 +247,7 @@ static void blocked_loop(void) {
     for (unsigned i = 0; i < 6; i++) {
         CU_ASSERT_EQUAL(during[i].fired, 1);
         CU_ASSERT(during[i].fired_ns >= blocker.fired_ns + 1000 * UINT64_C(1000000));
-        CU_ASSERT(during[i].fired_ns <= blocker.fired_ns + (1000 + 2 * TICK + SLACK_MS) * UINT64_C(1000000));
+        CU_ASSERT_FALSE(during[i].late);
     }
     check_time(&after, 1500);
     check_time(&from_blocker, 100); /* from when it was set, not from where the loop's clock stood still */
@@ -293,9 +318,8 @@ static void many(void) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         uint64_t delay = (random >> 33) % (i % 3 == 0 ? 700 : 1500);
         unsigned times = i % 3 != 0 && i % 7 == 0 ? 0 : 1;
-        uint64_t took_ns = probes[i].fired_ns - probes[i].set_ns;
-        wrong += probes[i].fired != times;
-        wrong += times && (took_ns < delay * 1000000 || took_ns > (delay + 2 * TICK + SLACK_MS) * 1000000);
+        wrong += probes[i].fired != times || probes[i].late;
+        wrong += times && probes[i].fired_ns - probes[i].set_ns < delay * 1000000;
     }
     CU_ASSERT_EQUAL(wrong, 0);
     close_wheel();
