@@ -66,6 +66,9 @@ for (const [what, say] of Object.entries({
         });
         await window.state('offline');
         assert.match(await window.text('#state-detail'), /not tenant_a’s, but tenant_b’s/);
+        if (what === 'an event') {
+            await window.sees('message 1');
+        }
         assert.deepEqual(await window.messages(), what === 'an event' ? ['message 1'] : []);
         await window.page.waitForTimeout(1500); // for one that would come back by itself
         assert.equal(sockets.length, 1);

@@ -68,6 +68,15 @@ async function figures(window, tenant) {
     return Object.fromEntries(FIGURES.map((name, i) => [name, Number(texts[i])]));
 }
 
+/** Waits until all that was posted to it has come to the column. */
+async function settles(window, tenant) {
+    await window.page.waitForFunction((id) => {
+        const figure = (name) =>
+            document.querySelector(`.column[data-tenant="${id}"] [data-figure="${name}"] dd`).textContent;
+        return figure('seen') === figure('posted');
+    }, tenant);
+}
+
 /** The figures of a column where all that was posted has come, and nothing else. */
 function sound(posted) {
     return { posted, failed: 0, expected: posted, seen: posted, missing: 0, leaked: 0 };
@@ -229,6 +238,7 @@ for (const [what, forge] of [
         await post(window, 40);
         await verdict(window, 'leaked');
         await allPosted(window);
+        await settles(window, 'tenant_b');
         await verdict(window, 'leaked');
         const [a, b] = [await figures(window, 'tenant_a'), await figures(window, 'tenant_b')];
         assert.equal(a.leaked, 1);
@@ -249,6 +259,7 @@ test('a canary that does not arrive is missing', async (t) => {
     } });
     await post(window, 20);
     await allPosted(window);
+    await settles(window, 'tenant_b');
     await verdict(window, 'waiting');
     await window.page.clock.fastForward(11_000);
     await verdict(window, 'missing');

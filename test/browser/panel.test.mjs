@@ -318,7 +318,9 @@ test('only what comes live counts for the rate and the latency', async (t) => {
         .map((bar) => Number(bar.title.split(': ')[1].replace(/\D/g, ''))).reduce((sum, count) => sum + count, 0));
     await server.publish('tenant_a', { message: 'live again' });
     await window.reaches(32);
-    await window.page.waitForTimeout(1500); // until it is drawn
+    for (let tries = 0; tries < 100 && await seen() < 2; tries++) { // until it is drawn
+        await window.page.waitForTimeout(100);
+    }
     assert.equal(await seen(), 2);
 });
 
