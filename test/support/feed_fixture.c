@@ -113,8 +113,20 @@ void feed_barrier(struct feed_fixture *f) {
     }
 }
 
+/* What has been asked of the log comes back to workers that still turn. */
+static void wait_for_answers(const struct feed_fixture *f) {
+    for (unsigned i = 0; i < f->feed.worker_count; i++) {
+        const struct car_feed_local *local = car_feed_local(f->workers[i]->feed);
+        for (unsigned tries = 0; atomic_load(&local->publishing); tries++) {
+            must(tries < 60000, "the log owes an answer");
+            usleep(1000);
+        }
+    }
+}
+
 void feed_close(struct feed_fixture *f) {
     if (f->running) {
+        wait_for_answers(f);
         /* Whatever a worker has begun, another may have an answer of: nobody ends before all of that has arrived. */
         feed_barrier(f);
         feed_barrier(f);
