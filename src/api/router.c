@@ -14,7 +14,7 @@
 #include "rate.h"
 #include "respond.h"
 #include "routes.h"
-#include "sio.h"
+#include "sio_open.h"
 
 /* Header lines that tell the methods, for an answer. */
 static const char *allow_lines(const struct car_route *route, struct car_buf *out) {

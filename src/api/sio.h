@@ -77,10 +77,6 @@ struct car_buf *car_sio_begin(struct car_sio *sio, enum car_socketio_type type, 
 /* Sends a packet that car_sio_begin began; where memory ran out the client is dropped. */
 void car_sio_send(struct car_sio *sio, struct car_buf *packet);
 
-/* The headers of a request are in: where its session is on another worker, the connection moves there, and the exchange
- * is gone. See car_eio_expect. */
-void car_sio_expect(const struct car_api *api, struct car_exchange *exchange, const struct car_http_request *req);
-
 /* A client asks for a namespace. */
 void car_sio_connect(struct car_sio *sio, const struct car_socketio_packet *packet);
 
@@ -92,6 +88,9 @@ void car_sio_command(struct car_sio_socket *socket, const struct car_socketio_pa
 
 /* What sockets are to the feed. */
 extern const struct car_session_ops car_sio_session_ops;
+
+/* What a client is to its Engine.IO session. */
+extern const struct car_eio_ops car_sio_eio_ops;
 
 /* The form in which a socket's events are sent at the moment. */
 enum car_wire car_sio_wire(const struct car_sio_socket *socket);
