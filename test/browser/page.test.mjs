@@ -208,22 +208,22 @@ test('a broken connection goes on where it broke', async (t) => {
 test('a line that died without a word is found out', async (t) => {
     const server = await serve(t);
     const proxy = await relay(t, server);
-    let pong = () => {};
-    const ponged = new Promise((resolve) => { pong = resolve; });
+    let pongs = 0;
     const window = await watch(t, proxy.url, 'tenant_a', {}, async (page) => {
         await page.clock.install();
         page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
-            if (JSON.parse(payload).type === 'pong') {
-                pong();
-            }
+            pongs += JSON.parse(payload).type === 'pong' ? 1 : 0;
         }));
     });
     await server.publishMany('tenant_a', 'before', 2);
     await window.reaches(2);
 
+    const earlier = pongs;
     await window.page.clock.fastForward(21_000);
-    await ponged;
-    await window.page.waitForTimeout(200); // for the page to have read it, too
+    while (pongs === earlier) {
+        await window.page.waitForTimeout(20);
+    }
+    await window.page.evaluate(() => 0); // the page has read it by then, too
     await window.page.clock.fastForward(12_000);
     assert.equal(await window.page.getAttribute('#state', 'data-state'), 'live');
 
@@ -465,13 +465,16 @@ test('a window of 360 pixels holds it all', async (t) => {
 
 test('who asked for less motion gets none', async (t) => {
     const server = await serve(t);
-    /** The row's and the bells', in one look: they last a moment. */
-    const animations = (head) => [head, ...document.querySelectorAll('#bell g')].map((element) =>
-        getComputedStyle(element).animationName);
+    /** The row's and the bells', in the turn in which the row is seen: they last a moment. */
+    const animations = () => {
+        const head = document.querySelector('#events [data-fresh] .head');
+        return head && [head, ...document.querySelectorAll('#bell g')].map((element) =>
+            getComputedStyle(element).animationName);
+    };
     for (const [reducedMotion, rowMoves] of [['reduce', 'none'], ['no-preference', 'arrive']]) {
         const window = await watch(t, server.url, 'tenant_a', { reducedMotion });
         await server.publish('tenant_a', { message: 'new' });
-        const moves = await window.page.locator('#events [data-fresh] .head').evaluate(animations);
+        const moves = await (await window.page.waitForFunction(animations)).jsonValue();
         assert.deepEqual(moves, [rowMoves, ...new Array(3).fill(rowMoves === 'none' ? 'none' : 'ring')]);
     }
 });

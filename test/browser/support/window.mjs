@@ -40,7 +40,12 @@ export class Window {
 
     /** Connects now: by itself that may come later than a test waits. Nothing where it has done so already. */
     async retry() {
-        await this.page.click('#retry-now', { timeout: 500 }).catch(() => {});
+        await this.page.evaluate(() => {
+            const button = document.querySelector('#retry-now');
+            if (button.checkVisibility()) {
+                button.click();
+            }
+        });
     }
 
     /** Fills the form and sends it. */
