@@ -247,8 +247,9 @@ static void go_on(struct car_scan *scan) {
 
 void car_scan_start(struct car_scan *scan) {
     struct car_feed_local *local = car_feed_local(scan->worker->feed);
-    uint64_t oldest = car_feed_oldest(local->feed, scan->tenant);
+    /* In this order: what comes in between has more forgotten, never less. */
     uint64_t newest = car_history_newest(&scan->tenant->history);
+    uint64_t oldest = car_feed_oldest(local->feed, scan->tenant);
     scan->first = scan->first > oldest ? scan->first : oldest;
     scan->last = scan->last < newest ? scan->last : newest;
     car_feed_publishing(local, 1);

@@ -1,5 +1,6 @@
 #include "carillon/feed/scan.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,12 +84,16 @@ static void start(struct car_worker *worker, void *arg) {
     s->at_once = atomic_load(&s->done);
 }
 
-static void run(struct scanning *s) {
-    static unsigned turn;
-    feed_call(&f, turn++ % WORKERS, start, s);
+static void wait_done(struct scanning *s) {
     while (!atomic_load(&s->done)) {
         usleep(200);
     }
+}
+
+static void run(struct scanning *s) {
+    static unsigned turn;
+    feed_call(&f, turn++ % WORKERS, start, s);
+    wait_done(s);
 }
 
 /* What has to come of it. */
@@ -152,6 +157,54 @@ static void test_at_once(void) {
     CU_ASSERT(behind.at_once);
     CU_ASSERT_EQUAL(behind.scan.count, 10);
     car_scan_free(&behind.scan);
+    feed_close(&f);
+}
+
+enum { LOOKS = 32 };
+
+struct looking {
+    struct car_tenant *tenant;
+    struct scanning looks[LOOKS];
+    atomic_bool over;
+    uint32_t most;
+};
+
+static void start_looks(struct car_worker *worker, void *arg) {
+    struct looking *looking = arg;
+    for (unsigned i = 0; i < LOOKS; i++) {
+        looking->looks[i] = (struct scanning){
+            .scan = {.tenant = looking->tenant, .first = 1, .last = UINT64_MAX, .limit = 1000, .descending = true}};
+        start(worker, &looking->looks[i]);
+    }
+}
+
+static void *keep_looking(void *arg) {
+    struct looking *looking = arg;
+    while (!atomic_load(&looking->over)) {
+        feed_call(&f, 1, start_looks, looking);
+        for (unsigned i = 0; i < LOOKS; i++) {
+            wait_done(&looking->looks[i]);
+            uint32_t count = looking->looks[i].scan.count;
+            looking->most = count > looking->most ? count : looking->most;
+            car_scan_free(&looking->looks[i].scan);
+        }
+    }
+    return NULL;
+}
+
+/* However much is published while it begins, no more is found than the log retains. */
+static void test_while_published(void) {
+    open_store("relaxed", KEEP);
+    f.feed.retain = KEEP / 2;
+    struct looking looking = {.tenant = publish_all("a", EVENTS)};
+    pthread_t thread;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, keep_looking, &looking), 0);
+    for (unsigned i = 0; i < 300; i++) {
+        feed_publish_and_wait(&f, looking.tenant, 500);
+    }
+    atomic_store(&looking.over, true);
+    pthread_join(thread, NULL);
+    CU_ASSERT_EQUAL(looking.most, KEEP / 2);
     feed_close(&f);
 }
 
@@ -405,6 +458,7 @@ static void test_others_have_turns(void) {
 static const struct car_test TESTS[] = {
     {"ranges, limits, filters", test_ranges},
     {"what memory has", test_at_once},
+    {"while others publish", test_while_published},
     {"bytes", test_bytes},
     {"damage", test_damage},
     {"a session resumes", test_resume},
