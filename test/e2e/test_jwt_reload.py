@@ -49,8 +49,8 @@ class Audit:
         return [dict(re.findall(r'(\w+)=("[^"]*"|\S+)', line)) for line in found]
 
 
-def serve(*flags, auth="key"):
-    return Server("--threads", 2, "--admin-key", ADMIN, *flags, auth=auth, tenants=False)
+def serve(*flags, auth="key", **more):
+    return Server("--threads", 2, "--admin-key", ADMIN, *flags, auth=auth, tenants=False, **more)
 
 
 def reload(server):
@@ -222,7 +222,7 @@ def test_a_drawn_secret_is_kept(pairs, key):
             succeeds(s, keys=2, ended=1)
             assert status(s, made) == status(s, issue(s)) == 201
         ws.alive()
-    with serve() as s:  # and where there is no file at all
+    with serve(tls=False) as s:  # and where there is no file at all
         made = issue(s)
         s.process.signal(signal.SIGHUP)
         until(lambda: "SIGHUP: no users, no keys" in s.process.output(), "it says so")
