@@ -65,15 +65,20 @@ test('a pause holds the list, counts what waits, and loses nothing', async (t) =
     assert.deepEqual(window.problems, []);
 });
 
-test('what is read stays in its place, and the newest is one click away', async (t) => {
+/** Somebody who has scrolled to what is older, and where event 38 stands then. */
+async function reading(t) {
     const server = await serve(t);
     await server.publishMany('tenant_a', 'before', 60);
     const window = await watch(t, server);
-    const { page } = window;
     await scrollTo(window, 640);
-    await page.locator('#follow[aria-pressed="false"]').waitFor();
+    await window.page.locator('#follow[aria-pressed="false"]').waitFor();
     await window.row(38).waitFor();
-    const wasAt = await placeOf(window, 38);
+    return { server, window, wasAt: await placeOf(window, 38) };
+}
+
+test('what is read stays in its place, and the newest is one click away', async (t) => {
+    const { server, window, wasAt } = await reading(t);
+    const { page } = window;
 
     await server.publishMany('tenant_a', 'new', 7);
     await page.locator('#newest', { hasText: '7 new' }).waitFor();
@@ -92,14 +97,8 @@ test('what is read stays in its place, and the newest is one click away', async 
 });
 
 test('what is read stays in its place while the reader scrolls, too', async (t) => {
-    const server = await serve(t);
-    await server.publishMany('tenant_a', 'before', 60);
-    const window = await watch(t, server);
+    const { server, window, wasAt } = await reading(t);
     const { page } = window;
-    await scrollTo(window, 640);
-    await page.locator('#follow[aria-pressed="false"]').waitFor();
-    await window.row(38).waitFor();
-    const wasAt = await placeOf(window, 38);
 
     const scrolled = page.evaluate(async () => { // by a pixel, whenever rows are there that are not shown yet
         const { panel } = await import('/js/main.js');
