@@ -154,6 +154,7 @@ static void serve(struct car_server *server) {
         abort();
     }
     car_takeover_ready(&server->takeover);
+    car_first_tenants_store(&server->first_tenants, server->workers[0]);
     car_access_advise(&server->access);
     car_tls_files_warn(server->config, &server->net);
     car_control_rounds(server->control, DAY_MS);

@@ -33,20 +33,14 @@ static void ask_for_a_look(void *control) {
     car_control_ring(control);
 }
 
+/* What is wrong is told here. */
 static int add_tenants(struct car_server *server) {
-    for (size_t i = 0; i < server->config->tenants.count; i++) {
-        struct car_tenant *tenant;
-        struct car_span id = car_span_cstr(server->config->tenants.items[i]);
-        int err = car_registry_add(server->feed.registry, server->reader, id, &tenant);
-        if (err == CAR_EFULL) {
-            fprintf(stderr, "carillon: cannot start: there are more tenants than --max-tenants allows\n");
-            server->told = true;
-        }
-        if (err && err != CAR_EEXIST) {
-            return err;
-        }
+    int err = car_first_tenants_add(&server->first_tenants, server->config, &server->feed, server->reader);
+    if (err == CAR_EFULL) {
+        fprintf(stderr, "carillon: cannot start: there are more tenants than --max-tenants allows\n");
+        server->told = true;
     }
-    return 0;
+    return err;
 }
 
 /* What is wrong is told here. */
@@ -258,6 +252,7 @@ void car_server_take_down(struct car_server *server) {
         car_worker_close(&worker);
     }
     free(server->workers);
+    car_first_tenants_free(&server->first_tenants);
     car_ending_close(&server->ending);
     car_rooms_free(&server->api.rooms);
     car_pressure_free(&server->pressure);

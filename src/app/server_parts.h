@@ -11,6 +11,7 @@
 
 #include "access.h"
 #include "ending.h"
+#include "first_tenants.h"
 #include "service.h"
 #include "takeover.h"
 #include "upgrade.h"
@@ -35,6 +36,7 @@ struct car_server {
     struct car_admission admission; /* to `api` */
     struct car_api api;
     struct car_access access; /* to `api.auth` */
+    struct car_first_tenants first_tenants;
     struct car_worker **workers;
     unsigned started;
     struct car_control *control;

@@ -196,7 +196,7 @@ def test_a_commit_that_is_not_heard_of(pg, database, wall):
             wall.mode = "pass"
             until(lambda: ready(s), "it recovers")
             counts(pg, database)
-            assert pg.sql(database, "SELECT id, newest FROM carillon.tenants") == [["t", str(len(first))]]
+            assert pg.sql(database, "SELECT id, newest FROM carillon.tenants WHERE newest > 0") == [["t", str(len(first))]]
             first.append(s.publish("t", "next"))
             assert ws.events(1) == first[-1:]
         assert s.publish("new", "first")["seq"] == 1

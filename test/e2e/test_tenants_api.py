@@ -221,6 +221,7 @@ def test_names_are_no_secret_in_open_mode():
         assert s.publish("made", "x")["seq"] == 1
     with Server("--auth", "open", tenants=False) as s:
         assert call(s, "POST", "", {"name": "anybody's"}, {}).status == 201  # on a loopback address without a key
+        assert call(s, "POST", "", {"name": "with a key"}).status == 201  # whatever is shown: there is none
         assert call(s, "DELETE", "/tenant_a", headers={}).status == 204
 
 
@@ -433,6 +434,16 @@ def test_a_restart_keeps_all(place):
         assert publish(s, made["api_key"]).json()["seq"] == 2
         assert publish(s, more["api_key"]).json()["seq"] == 3
         problem(call(s, "GET", "/gone"), 404, "not_found")
+
+
+def test_the_first_tenants_stay_who_they_are(place):
+    """Before anything has happened to them: when they were made, and what names their log."""
+    found = []
+    for tenants in ("a,b", "a,b,c", "c,a,b"):
+        with serve("--tenants", tenants, store=place, auth="open") as s:
+            found.append({t: (whole(s, t)["created_at"], s.ws(t).hello["epoch"]) for t in sorted(tenants.split(","))})
+    assert found[2] == found[1] and found[1] == {**found[0], "c": found[1]["c"]}
+    assert len({epoch for _, epoch in found[2].values()}) == 3
 
 
 def test_a_crash_right_after_the_answer_keeps_it(place):
