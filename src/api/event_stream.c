@@ -140,7 +140,7 @@ static void on_revoked(void *holder) {
                                               .request_id = stream->request_id};
     car_audit_subscriber(&subscriber, "sse", CAR_AUDIT_ENDED, car_span_of(NULL, 0), CAR_REVOKED);
     car_rooms_drop(stream->api->rooms, &stream->room);
-    car_sse_finish(&stream->sse);
+    car_sse_dismiss(&stream->sse);
 }
 
 static const struct car_sse_ops SSE_OPS = {.drained = on_drained, .leave = on_leave, .ended = on_ended};

@@ -237,7 +237,7 @@ static void on_timer(struct car_timer *timer) {
     conn->wake_at = UINT64_MAX;
     if (!conn->finishing) {
         conn->ops->wake(conn);
-    } else if (conn->blocked && !car_conn_is_stuck(conn)) {
+    } else if (conn->blocked && !conn->hurried && !car_conn_is_stuck(conn)) {
         car_conn_wake_in(conn, stall_ms(conn));
     } else {
         car_conn_close(conn);
@@ -381,6 +381,14 @@ void car_conn_finish(struct car_conn *conn) {
         conn->finishing = true;
         car_conn_wake_in(conn, stall_ms(conn));
         car_conn_touch(conn);
+    }
+}
+
+void car_conn_finish_within(struct car_conn *conn, uint64_t ms) {
+    car_conn_finish(conn);
+    if (!conn->closing && !conn->shut) {
+        conn->hurried = true;
+        car_conn_wake_in(conn, ms);
     }
 }
 

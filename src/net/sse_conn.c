@@ -36,6 +36,10 @@ void car_sse_finish(struct car_sse *sse) {
     car_conn_finish(sse->conn);
 }
 
+void car_sse_dismiss(struct car_sse *sse) {
+    car_conn_finish_within(sse->conn, CAR_CONN_DISMISS_MS);
+}
+
 void car_sse_go_away(struct car_sse *sse) {
     struct car_buf *out = car_net_scratch(sse->conn->worker);
     car_sse_retry(out, car_net_retry_ms());

@@ -98,6 +98,9 @@ void car_ws_close(struct car_ws *ws, unsigned code, const char *reason) {
     if (send_close(ws, code, car_span_cstr(reason))) {
         car_conn_wake_in(ws->conn, CLOSE_WAIT_MS);
     }
+    if (code == CAR_WS_POLICY) {
+        car_conn_finish_within(ws->conn, CAR_CONN_DISMISS_MS);
+    }
 }
 
 void car_ws_send_away(struct car_ws *ws, unsigned code, const char *why) {

@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from harness import Closed, Eof, Http, Polling, Refused, Server, Socket, Team, join, joined, problem, split, until
+from harness.metrics import scrape
 
 TENANTS = "/api/v1/tenants"
 ADMIN = {"Authorization": "Bearer boss"}
@@ -337,6 +338,26 @@ def test_a_revoked_key_ends_its_connections(tmp_path):
         r = s.request("POST", "/events", {**JSON, "X-API-Key": key}, b'{"message":"no"}')
         problem(r, 401, "unauthorized")
         assert key not in s.process.output() and kept not in s.process.output()
+
+
+def test_who_reads_nothing_leaves_all_the_same(tmp_path):
+    """What waits for them would hold them for as long as they like."""
+    realm = Realm("key", tmp_path)
+    with realm.serve() as s:
+        realm.create("t")
+        kept = realm.keys["t"]
+        r = realm.call("POST", "/t/keys")
+        kid, key = r.json()["id"], r.json()["api_key"]
+        stalled = [s.ws("t", f"api_key={key}", rcvbuf=4096), s.sse("t", f"api_key={key}", rcvbuf=4096)]
+        stalled.append(Socket(s.port, f"tenant=t&api_key={key}", rcvbuf=4096))
+        joined(stalled[2])
+        body = json.dumps({"metadata": {"pad": "x" * 50_000}}).encode()
+        for _ in range(200):
+            assert s.request("POST", "/events", {**JSON, "X-API-Key": kept}, body).status == 201
+        until(lambda: scrape(s).of("carillon_memory_bytes", "kind")["output"] > 50_000, "they are behind")
+        assert realm.call("DELETE", f"/t/keys/{kid}").status == 204
+        speaking = ("websocket", "sse", "socketio")
+        until(lambda: all(scrape(s).of("carillon_connections", "transport")[t] == 0 for t in speaking), "they are gone")
 
 
 def test_a_handshake_alone_that_was_good_for_another_namespace(realm):

@@ -22,6 +22,9 @@ struct car_worker;
 /* While more than this waits to be written, the connection is not read from. */
 #define CAR_CONN_HIGH_WATER (256u << 10)
 
+/* How long one who may not be here any more has for what waits: a little less than the second that is promised. */
+#define CAR_CONN_DISMISS_MS 900
+
 /* The protocol that a connection speaks at the moment. On the connection's worker. */
 struct car_conn_ops {
     /* Bytes have arrived; they are scratch until it returns how many it took. What it left is held and offered again
@@ -73,6 +76,7 @@ struct car_conn {
     bool saw_eof : 1;               /* and has been read */
     bool resume : 1;                /* held input may go on */
     bool finishing : 1;             /* nothing more is taken for output */
+    bool hurried : 1;               /* and the peer has so long for it, whether it takes some of it or none */
     bool shut : 1;                  /* our end is closed, the peer's is not yet */
     bool closing : 1;               /* the descriptor is closed, `ended` will be called */
     bool cut : 1;                   /* what waited has been thrown away (car_conn_cut) */
@@ -118,6 +122,9 @@ const struct car_blob *car_conn_begun(const struct car_conn *conn, size_t *writt
 
 /* Ends as car_conn_finish does, but waits a moment only for a peer that takes nothing. */
 void car_conn_finish_soon(struct car_conn *conn);
+
+/* Ends as car_conn_finish does, but what the peer has not taken by then it will never have. */
+void car_conn_finish_within(struct car_conn *conn, uint64_t ms);
 
 /* Bytes of memory that are counted as its owner's for what its socket does not take. */
 size_t car_conn_held(const struct car_conn *conn);

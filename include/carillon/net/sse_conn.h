@@ -43,6 +43,9 @@ bool car_sse_is_full(struct car_sse *sse);
 /* Ends the stream after what was sent; the browser comes back by itself. */
 void car_sse_finish(struct car_sse *sse);
 
+/* The same for who may not be here any more: it is not waited for longer than CAR_CONN_DISMISS_MS. */
+void car_sse_dismiss(struct car_sse *sse);
+
 /* The same, and tells the client after which time to come back. */
 void car_sse_go_away(struct car_sse *sse);
 

@@ -76,7 +76,8 @@ bool car_ws_is_full(struct car_ws *ws);
 bool car_ws_is_blocked(const struct car_ws *ws);
 bool car_ws_is_stuck(struct car_ws *ws);
 
-/* Sends a close frame, and ends the connection when the peer has answered it or had time to. */
+/* Sends a close frame, and ends the connection when the peer has answered it or had time to. With 1008 it is not waited
+ * for: who may not be here is gone within CAR_CONN_DISMISS_MS, or has been told and only has to close its own end. */
 void car_ws_close(struct car_ws *ws, unsigned code, const char *reason);
 
 /* As car_ws_close, for a client that shall come back: the reason says after which time, and `why` is 80 bytes at most.
