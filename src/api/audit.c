@@ -70,15 +70,22 @@ static struct car_span wanted_by(const struct car_api *api, const struct car_cla
     return api->auth.mode == CAR_AUTH_OPEN && claim->tenant.ptr ? CAR_SPAN("open") : car_span_of(NULL, 0);
 }
 
-/* Of a path, or of a part of one: without a key that somebody has put there. */
-static struct car_span path_of(struct car_span path) {
-    const char *key = path.len ? memmem(path.ptr, path.len, CAR_KEY_SCHEME, sizeof CAR_KEY_SCHEME - 1) : NULL;
-    size_t before = key ? (size_t)(key - path.ptr) : 0;
-    return key && path.len - before >= CAR_KEY_TEXT ? car_span_of(path.ptr, before + sizeof CAR_KEY_SCHEME - 1) : path;
+/* What somebody says, without a key that they have put there, where a name is meant. */
+static void cut_key(struct car_span *text) {
+    const char *key = text->len ? memmem(text->ptr, text->len, CAR_KEY_SCHEME, sizeof CAR_KEY_SCHEME - 1) : NULL;
+    size_t before = key ? (size_t)(key - text->ptr) : 0;
+    if (key && text->len - before >= CAR_KEY_TEXT) {
+        text->len = before + sizeof CAR_KEY_SCHEME - 1;
+    }
 }
 
 /* Writes the line; a refusal is kept for the administrator, too, whether there is a log or not. */
-static void enter(struct car_worker *worker, const struct car_audit_entry *entry, struct car_tenant *tenant) {
+static void enter(struct car_worker *worker, struct car_audit_entry *entry, struct car_tenant *tenant) {
+    struct car_span *said[] = {&entry->tenant, &entry->named,      &entry->subject,
+                               &entry->target, &entry->request_id, &entry->path};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+        cut_key(said[i]);
+    }
     if (strcmp(entry->outcome, CAR_AUDIT_REFUSED) == 0) {
         car_refusals_note(worker, entry, tenant);
     }
@@ -138,7 +145,7 @@ static struct car_audit_entry entry_of(const struct car_exchange *exchange, cons
         .status = status,
         .request_id = car_span_cstr(exchange->request_id),
         .method = req->method,
-        .path = path_of(req->path),
+        .path = req->path,
         .reason = why,
     };
 }
@@ -203,12 +210,12 @@ void car_audit_act(const struct car_api *api, const struct car_exchange *exchang
             .request_id = car_span_cstr(exchange->request_id),
             .peer = text_of(exchange->client_known ? &exchange->client : NULL, room),
         };
-        car_audit(&entry);
+        enter(exchange->worker, &entry, NULL);
     }
 }
 
 void car_audit_act_failed(const struct car_call *call, int status) {
-    car_audit_act(call->api, call->exchange, &call->who, call->act, status, path_of(call->id), path_of(call->kid));
+    car_audit_act(call->api, call->exchange, &call->who, call->act, status, call->id, call->kid);
 }
 
 void car_audit_act_refused(struct car_call *call, int status, const char *detail, const struct car_field_error *error) {

@@ -396,6 +396,27 @@ def test_no_secret_and_no_content(users, log):
             assert secret not in both
 
 
+def test_a_key_in_the_place_of_a_name(log):
+    """Whoever mistakes one for the other has it in no log, whole."""
+    with Server("--admin-key", "boss", "--audit-log", log, "--log-level", "debug", auth="key", tenants=False) as s:
+        boss = {"Authorization": "Bearer boss"}
+        key = s.request("POST", "/api/v1/tenants", {**boss, **JSON}, b'{"id":"a"}').json()["api_key"]
+        problem(s.get("/events", key), 401, "unauthorized")
+        problem(s.get(f"/events?tenant={key}"), 401, "unauthorized")
+        problem(s.get("/events", headers={"X-API-Key": key, "X-Tenant-ID": key}), 403, "forbidden")
+        assert s.get("/events", headers={"X-API-Key": key + "x", "X-Request-Id": key}).status == 401
+        problem(s.get(f"/api/v1/tenants/{key}", headers=boss), 404, "not_found")
+        r = s.request("POST", "/api/v1/tenants/a/token", {**boss, **JSON}, json.dumps({"sub": key}).encode())
+        assert r.status == 200
+        with pytest.raises(Refused):
+            s.ws(key, f"api_key={key}")
+        until(lambda: len(log.read_text().splitlines()) >= 7, "the lines")
+        assert "act=token_issue outcome=ok" in log.read_text() and "tenant=car_ " in log.read_text()
+        refused = s.request("GET", "/api/v1/overview", boss).body.decode()
+        assert "car_" in refused
+        assert key not in log.read_text() + s.process.output() + refused
+
+
 def test_hostile_names(users, log):
     with serve(users, "--audit-log", log) as s:
         for name in ("a%0A2026/11/20%2017:44:53.653654%20UTC%20audit:%20act=x", "a%22%20outcome=ok", "%1b%5b31m", "%C2%85%E2%80%A8",
