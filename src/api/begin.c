@@ -26,8 +26,8 @@ static const char PAGE_POLICY[] = "Content-Security-Policy: default-src 'none'; 
 
 const char car_preflight_headers[] =
     "Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
-    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, "
-    "X-Request-Id, X-Tenant-ID, X-User-Token\r\n"
+    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, Last-Event-ID, traceparent, "
+    "X-API-Key, X-Request-Id, X-Tenant-ID, X-User-Token\r\n"
     "Access-Control-Max-Age: 600\r\n";
 
 /* A client's id that may stand in a header and in a log line: 1 to 64 characters of [A-Za-z0-9._:-]. */

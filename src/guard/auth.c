@@ -131,7 +131,7 @@ int car_auth_admin(const struct car_auth *auth, struct car_reader *reader, const
     struct car_claim_texts texts;
     *out = (struct car_identity){0};
     int status = car_claim_read(req, true, &claim, &texts, why);
-    if (!status && !is_admin(auth, claim.bearer) && !(auth->admin_open && !claim.bearer.ptr)) {
+    if (!status && !auth->admin_open && !is_admin(auth, claim.bearer)) {
         status = auth->mode == CAR_AUTH_OPEN ? 401 : car_auth_claim(auth, reader, &claim, out, why);
         if (auth->mode == CAR_AUTH_OPEN) {
             *why = "the administrator's key is wanted: send Authorization: Bearer";

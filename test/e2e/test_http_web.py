@@ -186,7 +186,7 @@ def test_cors_for_listed_origins():
                 if RESOURCES.get(path, {"POST"}) >= {"POST"}:
                     assert "post" in r.tokens("Access-Control-Allow-Methods"), r
                 allowed = r.tokens("Access-Control-Allow-Headers")
-                assert {"content-type", "x-tenant-id"} <= allowed, r
+                assert {"content-type", "traceparent", "x-tenant-id"} <= allowed, r
                 assert "origin" in r.tokens("Vary"), r
         sse = s.sse("tenant_a", headers={"Origin": ORIGIN})
         assert sse.response.header("Access-Control-Allow-Origin") == ORIGIN
