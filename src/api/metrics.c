@@ -88,7 +88,7 @@ static const struct car_metric ROWS[] = {
      AT(refused_writes)},
     {.name = "carillon_connections_refused_total",
      .help = "Connections answered with 503 or closed: over --max-connections, or while memory is short (but for who "
-             "asks how the server is).",
+             "asks how the server is, and for tenants that use little).",
      COUNTER,
      CAR_METRIC_LABELS("reason=\"max_connections\"", "reason=\"memory\""),
      AT(refused)},
@@ -150,6 +150,8 @@ static void find_out(const struct car_call *call, struct found *found) {
         car_cell_set(&found->refused[i], car_cell_get(&api->net->refused[i]));
     }
     for (unsigned i = 0; i < api->net->worker_count; i++) {
+        car_cell_add(&found->refused[CAR_REFUSED_FOR_MEMORY],
+                     car_cell_get(&car_net_local(api->net->workers[i])->metrics->refused));
         car_cell_add(&found->refused_writes, car_cell_get(&car_net_local(api->net->workers[i])->refused_writes));
         add_memory(found, car_feed_local(api->net->workers[i]->feed)->metrics);
     }

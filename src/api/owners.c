@@ -31,4 +31,9 @@ static bool fits(struct car_worker *worker, const void *owner, size_t bytes) {
     return !car_memory_never_fits(car_feed_local(worker->feed)->feed, bytes);
 }
 
-const struct car_net_owners car_api_owners = {.flow = flow, .held = held, .kept = kept, .sheds = sheds, .fits = fits};
+static bool modest(struct car_worker *worker, const void *owner) {
+    return car_memory_is_modest(car_feed_local(worker->feed)->feed, tenant_of(owner));
+}
+
+const struct car_net_owners car_api_owners = {
+    .flow = flow, .held = held, .kept = kept, .sheds = sheds, .fits = fits, .modest = modest};

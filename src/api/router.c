@@ -240,15 +240,16 @@ static bool on_always(void *app, const struct car_http_request *req) {
                      route->get == car_metrics);
 }
 
-/* Whether they may publish shows when the request is whole. */
+/* Whether they may publish shows when the request is whole. Requests of Socket.IO may say it in their query. */
 static const void *on_whose(void *app, const struct car_exchange *exchange, const struct car_http_request *req) {
     const struct car_api *api = app;
     struct car_route_segments segments;
     struct car_identity who = {0};
     const char *why = NULL;
     const struct car_route *route = req->path.ptr ? car_route_find(req->path, &segments) : NULL;
-    if (!route || route->asker != CAR_OF_TENANT || !car_route_handler(route, req->verb) ||
-        identify_for_scope(api, exchange, req, scope_of(req->verb), &who, &why) != 0) {
+    bool says = route && (route->asker == CAR_OF_TENANT || route->any) && car_route_handler(route, req->verb);
+    unsigned scope = says && route->any ? CAR_SCOPE_SUBSCRIBE : scope_of(req->verb);
+    if (!says || identify_for_scope(api, exchange, req, scope, &who, &why) != 0) {
         return NULL;
     }
     const struct car_tenant *tenant = who.tenant;

@@ -40,7 +40,7 @@
 enum state { ALL_WELL, REFUSING, CUTTING };
 
 static const char *const NAMES[] = {[ALL_WELL] = "enough: new connections are accepted, and no tenant is cut",
-                                    [REFUSING] = "short: new connections are refused",
+                                    [REFUSING] = "short: new connections are refused, of those who use most",
                                     [CUTTING] = "very short: the tenants that use most are cut"};
 
 struct car_pressure {
@@ -136,6 +136,9 @@ uint64_t car_pressure_look(struct car_pressure *pressure, struct car_listener *l
     uint64_t used = in_use(pressure, begun_us);
     enum state state = judge(pressure, used);
     bool begins = state == CUTTING && pressure->state != CUTTING;
+    if (state != ALL_WELL && (state != pressure->state || pressure->settled)) {
+        car_shares_admit(pressure->feed, used - pressure->budget / 100 * CALM);
+    }
     if (state != pressure->state) {
         change(pressure, state, used);
         car_listener_refuse(listener, state != ALL_WELL);

@@ -97,7 +97,7 @@ static void fill_net(struct car_server *server) {
     server->net.ping_interval_ms = config->ping_interval_ms;
     server->net.ping_timeout_ms = config->ping_timeout_ms;
     server->net.sse_keepalive_ms = config->sse_keepalive_ms;
-    server->net.max_sessions = config->max_connections;
+    server->net.max_connections = config->max_connections;
     server->net.trusted = config->trusted;
     server->net.trusted_count = config->trusted_proxies.count;
     server->net.proxy_protocol = config->proxy_protocol;

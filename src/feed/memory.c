@@ -128,6 +128,10 @@ bool car_memory_seats_taken(const struct car_feed *feed, const struct car_tenant
     return budget < UINT64_MAX && ((uint64_t)car_tenant_connections(tenant) + 1) * CAR_MEMORY_SESSION > budget / 2;
 }
 
+bool car_memory_is_modest(const struct car_feed *feed, const struct car_tenant *tenant) {
+    return car_memory_used(tenant) < atomic_load_explicit(&feed->modest, memory_order_relaxed);
+}
+
 bool car_memory_never_fits(const struct car_feed *feed, size_t bytes) {
     return feed->tenant_memory && bytes > feed->tenant_memory;
 }

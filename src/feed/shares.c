@@ -73,11 +73,22 @@ static void on_cut(struct car_note *note, void *owner) {
     atomic_store(&cut->busy, false);
 }
 
+static void measure(const struct car_feed *feed, struct car_shares *shares) {
+    car_registry_each(feed->registry, add, shares);
+    int64_t unclaimed = atomic_load_explicit(&feed->unclaimed, memory_order_relaxed);
+    car_shares_add(shares, unclaimed > 0 ? (uint64_t)unclaimed : 0);
+}
+
+void car_shares_admit(struct car_feed *feed, uint64_t excess) {
+    struct car_shares shares = {0};
+    measure(feed, &shares);
+    uint64_t level = car_shares_level(&shares, excess, 0);
+    atomic_store_explicit(&feed->modest, level < CAR_MEMORY_LEAST ? 0 : level, memory_order_relaxed);
+}
+
 void car_shares_set(struct car_feed *feed, struct car_reader *reader, uint64_t excess, struct car_shares_cut *cut) {
     struct car_shares shares = {0};
-    car_registry_each(feed->registry, add, &shares);
-    int64_t unclaimed = atomic_load_explicit(&feed->unclaimed, memory_order_relaxed);
-    car_shares_add(&shares, unclaimed > 0 ? (uint64_t)unclaimed : 0);
+    measure(feed, &shares);
     atomic_store_explicit(&feed->share, car_shares_level(&shares, excess, CAR_MEMORY_LEAST), memory_order_relaxed);
     bool idle = !atomic_load(&cut->busy);
     struct pressing pressing = {feed, reader, idle ? cut : NULL};
@@ -94,4 +105,5 @@ void car_shares_set(struct car_feed *feed, struct car_reader *reader, uint64_t e
 
 void car_shares_lift(struct car_feed *feed) {
     atomic_store_explicit(&feed->share, 0, memory_order_relaxed);
+    atomic_store_explicit(&feed->modest, 0, memory_order_relaxed);
 }

@@ -165,7 +165,8 @@ static void send_open(struct car_eio *eio) {
 
 static bool has_room(const struct car_net *net) {
     return !atomic_load_explicit(&net->draining, memory_order_relaxed) &&
-           (net->max_sessions == 0 || atomic_load_explicit(&net->sessions, memory_order_relaxed) < net->max_sessions);
+           (net->max_connections == 0 ||
+            atomic_load_explicit(&net->sessions, memory_order_relaxed) < net->max_connections);
 }
 
 void car_eio_unavailable(struct car_exchange *exchange) {

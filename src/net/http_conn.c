@@ -48,6 +48,42 @@ static void show_peer(struct car_http_conn *http) {
     http->shown = true;
 }
 
+/* It is one of those that may be served, and no longer one to be told that it may not. false where there is no room. */
+static bool take_in(struct car_conn *conn) {
+    const struct car_net *net = net_of(conn);
+    uint64_t served = 0;
+    atomic_fetch_sub_explicit(&conn->worker->turned_away, 1, memory_order_relaxed);
+    for (unsigned i = 0; i < net->worker_count; i++) {
+        unsigned turned_away = atomic_load_explicit(&net->workers[i]->turned_away, memory_order_relaxed);
+        unsigned all = atomic_load_explicit(&net->workers[i]->connections, memory_order_relaxed);
+        served += all > turned_away ? all - turned_away : 0;
+    }
+    bool room = net->max_connections == 0 || served <= net->max_connections;
+    atomic_fetch_add_explicit(&conn->worker->turned_away, !room, memory_order_relaxed);
+    conn->turned_away = !room;
+    return room;
+}
+
+/* While memory is short, who asks how the server is is answered, and newcomers of whoever uses little of it are let in. */
+static bool is_let_in(struct car_http_conn *http, const struct car_http_request *req) {
+    struct car_conn *conn = http->conn;
+    struct car_net *net = net_of(conn);
+    if (!atomic_load_explicit(&net->short_of_memory, memory_order_relaxed)) {
+        return false;
+    }
+    if (net->app->always && net->app->always(net->app_data, req)) {
+        http->exchange->keep_alive = false;
+        return true;
+    }
+    bool asks = net->owners && net->owners->modest;
+    const void *owner = asks ? car_incoming_whose(&http->incoming, conn, http->exchange, req) : NULL;
+    if (owner && net->owners->modest(conn->worker, owner) && take_in(conn)) {
+        return true;
+    }
+    car_cell_add(&car_net_local(conn->worker)->metrics->refused, 1);
+    return false;
+}
+
 static int on_headers(void *user, const struct car_http_request *req) {
     struct car_http_conn *http = user;
     struct car_net *net = net_of(http->conn);
@@ -64,14 +100,12 @@ static int on_headers(void *user, const struct car_http_request *req) {
     car_incoming_head(&http->incoming);
     http->why = NULL;
     show_peer(http);
+    bool refused = http->conn->turned_away && !is_let_in(http, req); /* before it may go over to another worker */
     int status = net->app->begin ? net->app->begin(net->app_data, exchange, req, &http->why) : 0;
     if (http->move) {
         return CAR_HTTP_LEAVE;
     }
-    bool is_short = http->conn->turned_away && atomic_load_explicit(&net->short_of_memory, memory_order_relaxed);
-    if (is_short && net->app->always && net->app->always(net->app_data, req)) {
-        exchange->keep_alive = false;
-    } else if (http->conn->turned_away) {
+    if (refused) {
         http->why = CAR_HTTP_FULL;
         return 503;
     }

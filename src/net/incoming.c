@@ -46,6 +46,15 @@ static const void *find_owner(const struct car_conn *conn, const struct car_exch
     return net->app->whose(net->app_data, exchange, req);
 }
 
+const void *car_incoming_whose(struct car_incoming *incoming, const struct car_conn *conn,
+                               const struct car_exchange *exchange, const struct car_http_request *req) {
+    if (!incoming->asked) {
+        incoming->asked = true;
+        incoming->whose = find_owner(conn, exchange, req);
+    }
+    return incoming->whose;
+}
+
 void car_incoming_keeps(struct car_incoming *incoming, const struct car_conn *conn, const struct car_exchange *exchange,
                         struct car_keeping *keeping) {
     size_t kept = car_http_parser_kept(incoming->parser);
@@ -54,9 +63,8 @@ void car_incoming_keeps(struct car_incoming *incoming, const struct car_conn *co
         return;
     }
     const struct car_http_request *req = car_http_parser_request(incoming->parser);
-    if (!incoming->asked && req && exchange) {
-        incoming->asked = true;
-        incoming->whose = find_owner(conn, exchange, req);
+    if (req && exchange) {
+        (void)car_incoming_whose(incoming, conn, exchange, req);
     }
     keeping->owner = incoming->asked ? incoming->whose : NULL;
 }

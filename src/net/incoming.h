@@ -6,6 +6,7 @@
 
 struct car_conn;
 struct car_exchange;
+struct car_http_request;
 struct car_http_parser;
 struct car_keeping;
 
@@ -39,6 +40,10 @@ void car_incoming_wait(struct car_incoming *incoming, struct car_conn *conn, con
  * application knows by the request's headers. */
 void car_incoming_keeps(struct car_incoming *incoming, const struct car_conn *conn, const struct car_exchange *exchange,
                         struct car_keeping *keeping);
+
+/* Whose the request is, as its exchange says or the application does, which is asked once; NULL where nobody knows. */
+const void *car_incoming_whose(struct car_incoming *incoming, const struct car_conn *conn,
+                               const struct car_exchange *exchange, const struct car_http_request *req);
 
 /* What a request gets that is given up for want of memory: 413 where its owner could never have so much, else 503, and
  * a static reason. */

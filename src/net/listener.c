@@ -72,11 +72,13 @@ static void deal(const struct car_listener *listener, const struct load *load, i
     struct car_worker *worker = load->least_busy;
     bool over_limit =
         listener->refusing || load->total >= (uint64_t)listener->config.max_connections + load->turned_away;
-    if (over_limit) {
-        car_cell_add(&net_of(listener)->refused[listener->refusing ? CAR_REFUSED_FOR_MEMORY : CAR_REFUSED_AS_TOO_MANY],
-                     1);
+    bool dropped = over_limit && load->turned_away >= REFUSALS_MAX;
+    if (over_limit && !listener->refusing) {
+        car_cell_add(&net_of(listener)->refused[CAR_REFUSED_AS_TOO_MANY], 1);
+    } else if (dropped) { /* whoever is told so is counted by the worker, which knows whose they are */
+        car_cell_add(&net_of(listener)->refused[CAR_REFUSED_FOR_MEMORY], 1);
     }
-    if (over_limit && load->turned_away >= REFUSALS_MAX) {
+    if (dropped) {
         close(fd);
         return;
     }

@@ -6,7 +6,9 @@ import socket
 
 import pytest
 
-from harness import Closed, Eof, SANITIZED, Server, TLS, problem, run, scaled, secured, server_flags, until
+from harness import (Closed, Eof, Polling, Refused, SANITIZED, Server, Socket, TLS, joined, problem, run, scaled, secured,
+                     server_flags, until)
+from harness.metrics import scrape
 
 MIB = 1 << 20
 
@@ -124,11 +126,12 @@ def test_most_behind_go_first():
 # Of the process
 
 
-def refused_at_once(port):
-    """Whether a new connection is answered 503 before anything else is asked of it."""
+def refused_at_once(port, tenant="loud"):
+    """Whether a new connection of that tenant is answered 503 before anything else is asked of it."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as raw, contextlib.suppress(ConnectionError):
         sock = secured(raw, port)
-        sock.sendall(b"GET /ws?tenant=new HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        target = f"/ws?tenant={tenant}" if tenant else "/ws"
+        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n".encode() +
                      b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         head = sock.recv(4096)
         assert not head or b"Retry-After" in head or b"101" in head.split(b"\r\n")[0]
@@ -176,7 +179,7 @@ def test_process_budget():
                 assert code == 0, (out, err)  # whoever looks after it does not take that for a fault
         assert 201 in statuses and 503 in statuses and refused
         assert s.process.peak() < budget + budget // 4, f"{s.process.peak() >> 20} MiB"
-        assert any("new connections are refused" in line for line in s.process.lines)
+        assert any("new connections are refused, of those who use most" in line for line in s.process.lines)
         for target in "/livez", "/readyz", "/health", "/metrics":
             with contextlib.closing(s.http()) as conn:
                 assert conn.request("GET", target).status == 200
@@ -202,6 +205,52 @@ def test_process_budget():
         # One line at each change of state.
         lines = [line.rpartition(": ")[2] for line in memory_lines(s)]
         assert all(a != b for a, b in zip(lines, lines[1:])), lines
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers' own memory is most of it")
+def test_newcomers_of_who_uses_little_are_let_in():
+    """One tenant's readers that read nothing fill what there is, and stay: that is theirs to do without, at every door."""
+    flags = ("--threads", "2", "--max-memory", 64 * MIB, "--buffer-size", "2000")
+    with Server(*flags, store="memory:", nofile=4096) as s:
+        s.flood("loud", [big(2000, n) for n in range(300)])
+        stalled = []
+        with contextlib.suppress(Refused, Eof):
+            for _ in range(1500):
+                stalled.append(s.ws("loud", "since=0", rcvbuf=2048))
+        until(lambda: scrape(s).get("carillon_memory_pressure") > 0, "memory is short")
+        assert all(refused_at_once(s.port) for _ in range(5))
+        for n in range(5):
+            assert s.get("/events", "quiet").status == 200
+            event = s.publish("quiet", f"m{n}")
+            assert [ws.events(1) for ws in (s.ws("quiet", f"since={n}"), s.sse("quiet", f"since={n}"))] == [[event]] * 2
+            for make in Socket, Polling:
+                events, _ = joined(make(s.port, "tenant=quiet"))
+                assert events[-1] == event
+        assert refused_at_once(s.port, None)  # nobody knows whose that is
+        for ws in stalled:
+            ws.reset()
+        until(lambda: scrape(s).get("carillon_memory_pressure") == 0, "there is enough again")
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers' own memory is most of it")
+def test_newcomers_keep_to_the_number_of_connections():
+    """Being let in, in spite of the memory, is not being let in, in spite of --max-connections."""
+    flags = ("--threads", "2", "--max-memory", 64 * MIB, "--buffer-size", "2000", "--max-connections", "500")
+    with Server(*flags, store="memory:", nofile=4096) as s:
+        s.flood("loud", [big(2000, n) for n in range(300)])
+        stalled = []
+        with contextlib.suppress(Refused, Eof):
+            for _ in range(490):
+                stalled.append(s.ws("loud", "since=0", rcvbuf=2048))
+        until(lambda: scrape(s).get("carillon_memory_pressure") > 0, "memory is short")
+        others = []
+        with pytest.raises((Refused, Eof)):
+            for _ in range(501 - len(stalled)):
+                others.append(s.ws("quiet"))
+        assert 498 <= len(stalled) + len(others) <= 500  # whoever has asked how it is may not have gone yet
+        others[-1].alive()
+        others.pop().reset()
+        until(lambda: not refused_at_once(s.port, "quiet"), "there is room for one")
 
 
 def test_settings():

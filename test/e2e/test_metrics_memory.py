@@ -108,7 +108,7 @@ def test_the_process_is_short_of_memory():
             pressure = scrape(s).get("carillon_memory_pressure")
             if pressure and not seen - {0.0}:
                 with contextlib.closing(s.http()) as refused:
-                    assert refused.request("GET", "/events", {"X-Tenant-ID": "quiet"}).status == 503
+                    assert refused.request("GET", "/events", {"X-Tenant-ID": "loud"}).status == 503
             seen.add(pressure)
             if 503 in statuses and 2 in seen:
                 break

@@ -33,6 +33,7 @@ struct car_feed {
     uint64_t tenant_memory;        /* bytes each tenant may have in use (memory.h); 0: any number */
     atomic_uint_fast64_t share;    /* the same while the process is short of memory, the lesser counts; 0: it is not.
                                       Written by the main thread, read by any; relaxed */
+    atomic_uint_fast64_t modest;   /* then, those who use no more are let in all the same (car_memory_is_modest) */
     atomic_int_fast64_t unclaimed; /* bytes kept of those whose tenant is not known yet (memory.h); relaxed */
     struct car_filling filling;    /* asked for a look at the process's memory */
     struct car_span named_head;    /* for each worker's car_wire_kit; borrowed for the feed's life */

@@ -67,6 +67,10 @@ bool car_memory_sheds(struct car_feed *feed, const struct car_tenant *tenant, ui
 /* Whether the tenant has as many subscribers as its budget has room for: they are to leave half of it. Any thread. */
 bool car_memory_seats_taken(const struct car_feed *feed, const struct car_tenant *tenant);
 
+/* Whether newcomers of the tenant are let in while the process is short of memory, for it uses little: no more than
+ * those above it would have if they alone let go of what is too much. Any thread. */
+bool car_memory_is_modest(const struct car_feed *feed, const struct car_tenant *tenant);
+
 /* Whether so much is more than the tenant's budget can ever hold. Any thread. */
 bool car_memory_never_fits(const struct car_feed *feed, size_t bytes);
 

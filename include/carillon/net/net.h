@@ -38,6 +38,8 @@ struct car_net_owners {
      * answers that wait. */
     bool (*sheds)(struct car_worker *worker, const void *owner, uint64_t age_ms, bool input);
     bool (*fits)(struct car_worker *worker, const void *owner, size_t bytes); /* into what it may have at all */
+    /* Whether newcomers of its are let in while memory is short. NULL: nobody's are. */
+    bool (*modest)(struct car_worker *worker, const void *owner);
 };
 
 /* Memory that is counted as an owner's. Zeroed, nothing is. */
@@ -67,12 +69,12 @@ struct car_net {
     bool proxy_protocol;                   /* each connection from one of them begins with a PROXY header */
     _Atomic(struct car_tls_context *) tls; /* of connections that begin (car_tls_use); NULL: they are in the clear */
     atomic_int_least64_t tls_expires;      /* the end of that one's certificate, in seconds since 1970 (car_tls_use) */
-    uint32_t max_sessions;                 /* Engine.IO sessions at a time; 0: any number */
+    uint32_t max_connections;              /* and Engine.IO sessions, at a time; 0: any number */
     atomic_bool draining;
     atomic_bool succeeded;          /* while it drains: another process takes over, or has */
     atomic_uint moves;              /* connections that have left one worker for another */
-    car_cell refused[CAR_REFUSALS]; /* connections; written by the listener */
-    atomic_bool short_of_memory;    /* all new ones are refused; written by the listener */
+    car_cell refused[CAR_REFUSALS]; /* connections; written by the listener, which for memory has some of them only */
+    atomic_bool short_of_memory;    /* new ones are refused, but for those of the modest; written by the listener */
     atomic_uint sessions;           /* Engine.IO sessions: those on long-polling have no connection of their own */
 };
 

@@ -10,7 +10,8 @@ enum car_spoken { CAR_SPEAKS_HTTP, CAR_SPEAKS_WEBSOCKET, CAR_SPEAKS_SSE, CAR_SPE
 struct car_net_metrics {
     car_cell open[CAR_SPOKEN];
     car_cell accepted;
-    car_cell shed; /* hoards (hoard.h) */
+    car_cell shed;    /* hoards (hoard.h) */
+    car_cell refused; /* connections, while memory was short; with the listener's in one family (net.h) */
 };
 
 extern const struct car_metric car_net_metric_rows[];
