@@ -11,6 +11,7 @@
 #include "carillon/feed/flows.h"
 #include "carillon/feed/history.h"
 #include "carillon/feed/memory.h"
+#include "carillon/runtime/flow.h"
 #include "carillon/runtime/worker.h"
 
 #include "page.h"
@@ -19,9 +20,9 @@
 /* Events are looked at in so large pieces. */
 #define PIECE 64
 
-/* Where a filter looks into each, others have their turn after so many pieces: some 150 µs. */
-#define SLICE_PIECES 4u
-#define LOOK_COST    512
+/* What it costs to look into one with a filter, beside the bytes that are searched for words. When that comes to what a
+ * flow may cost in a round, others have their turn: some 150 µs. */
+#define LOOK_COST 512
 
 /* Where it has come to is kept in `first` and `last`: what lies between them has not been looked at. */
 
@@ -66,6 +67,19 @@ static void look_past(struct car_scan *scan, uint64_t seq) {
     *(scan->descending ? &scan->last : &scan->first) = scan->descending ? seq - 1 : seq + 1;
 }
 
+/* What is left is for another turn. */
+static bool is_tired(const struct car_scan *scan) {
+    return scan->cost >= CAR_FLOW_QUANTUM;
+}
+
+static bool passes(struct car_scan *scan, const struct car_event *event, struct car_buf *scratch) {
+    if (!scan->filter) {
+        return true;
+    }
+    scan->cost += LOOK_COST + (scan->filter->words.len ? car_event_json(event).len : 0);
+    return car_filter_passes(scan->filter, event, scratch);
+}
+
 /* Looks at the events from `from` on, of which memory has the first. false at the scan's end. */
 static bool look(struct car_scan *scan, uint64_t from, size_t max, struct car_buf *scratch) {
     struct car_event *events[PIECE];
@@ -75,11 +89,11 @@ static bool look(struct car_scan *scan, uint64_t from, size_t max, struct car_bu
     bool whole = scan->descending || n == 0 || events[0]->seq == from;
     for (size_t i = 0; i < n; i++) {
         struct car_event *event = events[scan->descending ? n - 1 - i : i];
-        bool wanted = whole && going && event->seq >= scan->first && event->seq <= scan->last;
+        bool wanted = whole && going && !is_tired(scan) && event->seq >= scan->first && event->seq <= scan->last;
         if (wanted) {
             look_past(scan, event->seq);
         }
-        if (wanted && (!scan->filter || car_filter_passes(scan->filter, event, scratch))) {
+        if (wanted && passes(scan, event, scratch)) {
             going = take(scan, event);
         } else {
             car_event_unref(&event);
@@ -209,27 +223,27 @@ static void on_turn(struct car_task *task) {
     go_on((struct car_scan *)((char *)task - offsetof(struct car_scan, task)));
 }
 
-/* Goes on in the next turn of the tenant's flow, which pays for this one. */
+/* Goes on in the next turn of the tenant's flow. */
 static void yield(struct car_scan *scan) {
-    struct car_tasks *tasks = &scan->worker->tasks;
-    struct car_flow *flow = car_flow_of(scan->tenant, scan->worker);
     scan->task = (struct car_task){.run = on_turn};
-    car_flow_charge(tasks, flow, (uint64_t)SLICE_PIECES * PIECE * LOOK_COST);
-    car_flow_defer(tasks, flow, &scan->task);
+    car_flow_defer(&scan->worker->tasks, car_flow_of(scan->tenant, scan->worker), &scan->task);
 }
 
 /* Looks at what memory has. false where there is more of it, for another turn. */
 static bool look_through_memory(struct car_scan *scan, bool reads) {
     struct car_buf scratch = CAR_BUF_INIT;
-    unsigned pieces = 0;
     bool going;
+    scan->cost = 0;
     do {
         if (!reads) {
             skip_forgotten(scan);
         }
         going = !scan->more && look_in_memory(scan, &scratch);
-    } while (going && (!scan->filter || ++pieces < SLICE_PIECES));
+    } while (going && !is_tired(scan));
     car_buf_free(&scratch);
+    if (scan->cost) {
+        car_flow_charge(&scan->worker->tasks, car_flow_of(scan->tenant, scan->worker), scan->cost);
+    }
     return !going;
 }
 
@@ -256,9 +270,11 @@ void car_scan_start(struct car_scan *scan) {
     if (has_no_memory(scan)) {
         scan->status = CAR_ENOMEM;
         end(scan);
-        return;
+    } else if (scan->filter && car_flow_is_spent(car_flow_of(scan->tenant, scan->worker))) {
+        yield(scan);
+    } else {
+        go_on(scan);
     }
-    go_on(scan);
 }
 
 void car_scan_free(struct car_scan *scan) {

@@ -455,6 +455,50 @@ static void test_others_have_turns(void) {
     }
 }
 
+static unsigned ended;
+
+static void on_ended(struct car_scan *scan) {
+    (void)scan;
+    ended++;
+}
+
+/* Words are looked for in every byte: a turn is as short where events are long. And who begins while others of the
+ * tenant's have used up its turn waits for the next one. */
+static void test_long_events_and_many(void) {
+    enum { COUNT = 256, LEN = 2000, MANY = 20 };
+    char word[] = "absent";
+    struct car_filter filter = {.words = {.data = word, .len = sizeof word}};
+    struct car_scan scans[MANY];
+    feed_open(&f, 1, COUNT);
+    struct car_tenant *tenant = feed_tenant(&f, "a");
+    CU_ASSERT_EQUAL(feed_publish_sized(&f, 0, tenant, COUNT, LEN), COUNT);
+    feed_settle(&f);
+    ended = 0;
+    unsigned turns = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        scans[i] = (struct car_scan){.tenant = tenant,
+                                     .worker = f.workers[0],
+                                     .first = 1,
+                                     .last = UINT64_MAX,
+                                     .limit = 10,
+                                     .filter = &filter,
+                                     .done = on_ended};
+        car_scan_start(&scans[i]);
+        CU_ASSERT_TRUE(i < 2 || scans[i].first == 1);
+    }
+    CU_ASSERT_EQUAL(ended, 0);
+    for (; turns < 10000 && ended < MANY; turns++) {
+        feed_turn(&f, 0);
+    }
+    CU_ASSERT_EQUAL(ended, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        CU_ASSERT_EQUAL(scans[i].count, 0);
+        CU_ASSERT_EQUAL(scans[i].status, 0);
+        car_scan_free(&scans[i]);
+    }
+    feed_close(&f);
+}
+
 static const struct car_test TESTS[] = {
     {"ranges, limits, filters", test_ranges},
     {"what memory has", test_at_once},
@@ -467,6 +511,7 @@ static const struct car_test TESTS[] = {
     {"a session that cannot read on", test_failing},
     {"forgotten", test_forgotten},
     {"others have turns", test_others_have_turns},
+    {"long events, and many who look", test_long_events_and_many},
 };
 
 int main(void) {

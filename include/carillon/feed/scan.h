@@ -42,14 +42,14 @@ struct car_scan {
     /* the scan's */
     uint32_t room;
     size_t bytes;
+    uint64_t cost;         /* of what was looked through in this turn, as flows are charged (flow.h) */
     size_t counted;        /* of what the log was asked for, as the tenant's memory */
     struct car_page *page; /* allocated where the log is asked */
     struct car_task task;  /* where a filter looks through more of memory than one turn allows */
 };
 
-/* Begins. `done` is called once, on this thread: before this returns where memory has all that it takes,
- * and no filter looks through many for it, else later.
- * The server does not stop before it was. */
+/* Begins. `done` is called once, on this thread: before this returns where memory has all that it takes, and no filter
+ * looks through many for it, nor the tenant's flow is spent; else later. The server does not stop before it was. */
 void car_scan_start(struct car_scan *scan);
 
 /* Lets go of the events. In `done`, or after it. */
