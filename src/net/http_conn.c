@@ -64,7 +64,8 @@ static bool take_in(struct car_conn *conn) {
     return room;
 }
 
-/* While memory is short, who asks how the server is is answered, and newcomers of whoever uses little of it are let in. */
+/* While memory is short, who asks how the server is is answered, and newcomers of whoever uses little of it are let in.
+ */
 static bool is_let_in(struct car_http_conn *http, const struct car_http_request *req) {
     struct car_conn *conn = http->conn;
     struct car_net *net = net_of(conn);

@@ -40,8 +40,8 @@ struct car_shares_cut {
  * no worker, with its reader; `cut` is kept until the workers have ended. */
 void car_shares_set(struct car_feed *feed, struct car_reader *reader, uint64_t excess, struct car_shares_cut *cut);
 
-/* Sets feed->modest so that those above it have `excess` bytes or more beyond it, and newcomers are theirs to do without;
- * nobody's are let in where even that is not enough. By that thread. */
+/* Sets feed->modest so that those above it have `excess` bytes or more beyond it, and newcomers are theirs to do
+ * without; nobody's are let in where even that is not enough. By that thread. */
 void car_shares_admit(struct car_feed *feed, uint64_t excess);
 
 /* Memory is not short any more. */
