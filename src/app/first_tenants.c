@@ -1,6 +1,7 @@
 #include "first_tenants.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -14,7 +15,7 @@
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/worker.h"
 
-/* For all of them. A store that takes longer is served without: it stores them when it can. */
+/* For all of them. */
 #define WAIT_S 10
 
 struct car_first_tenant {
@@ -47,12 +48,9 @@ int car_first_tenants_add(struct car_first_tenants *first, const struct car_conf
 }
 
 static void on_stored(struct car_log_change *change) {
-    struct car_first_tenant *tenant = (struct car_first_tenant *)change; /* its first member */
-    if (change->status) {
-        struct car_span id = car_tenant_id(change->tenant);
-        car_log_warn("tenant %.*s is not stored: %s", (int)id.len, id.ptr, car_strerror(change->status));
-    }
-    sem_post(&tenant->all->done);
+    struct car_first_tenants *first = ((struct car_first_tenant *)change)->all; /* its first member */
+    atomic_fetch_add(&first->failed, change->status != 0);
+    sem_post(&first->done);
 }
 
 /* On the worker. Their terms are left as they are. */
@@ -78,13 +76,16 @@ void car_first_tenants_store(struct car_first_tenants *first, struct car_worker 
     until.tv_sec += WAIT_S;
     first->note.run = on_store;
     car_mailbox_post(&worker->mailbox, &first->note);
-    for (size_t i = 0; i < first->count;) {
-        if (sem_timedwait(&first->done, &until) == 0) {
-            i++;
-        } else if (errno != EINTR) {
-            car_log_warn("the store has not taken %zu new tenants of --tenants yet", first->count - i);
-            return;
-        }
+    size_t done = 0;
+    bool late = false;
+    while (done < first->count && !late) {
+        bool posted = sem_timedwait(&first->done, &until) == 0;
+        done += posted;
+        late = !posted && errno != EINTR;
+    }
+    size_t missing = first->count - done + atomic_load(&first->failed);
+    if (missing) {
+        car_log_warn("the store has not taken %zu tenants of --tenants that it does not know", missing);
     }
 }
 
