@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "carillon/feed/memory.h"
+
+#include "feed_fixture.h"
 #include "suite.h"
 
 static struct car_shares shares;
@@ -63,11 +66,40 @@ static void test_edges(void) {
     CU_ASSERT_TRUE(car_shares_level(&shares, 1, 77) > 5);
 }
 
+/* Newcomers are let in of those below the level alone, and of nobody where all together could not let go of enough. */
+static void test_newcomers(void) {
+    enum { MIB = 1 << 20 };
+    static struct feed_fixture f;
+    feed_open(&f, 1, 10);
+    struct car_tenant *much = feed_tenant(&f, "much");
+    struct car_tenant *some = feed_tenant(&f, "some");
+    struct car_tenant *none = feed_tenant(&f, "none");
+    car_memory_count(much, 40 * MIB);
+    car_memory_count(some, 8 * MIB);
+    static const struct {
+        unsigned excess;
+        bool some, none;
+    } want[] = {{10, true, true}, {31, true, true}, {36, false, true}, {47, false, true}, {48, false, false}};
+    CU_ASSERT_FALSE(car_memory_is_modest(&f.feed, none)); /* it is not asked before memory is short */
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        car_shares_admit(&f.feed, (uint64_t)want[i].excess * MIB);
+        CU_ASSERT_FALSE(car_memory_is_modest(&f.feed, much));
+        CU_ASSERT_EQUAL(car_memory_is_modest(&f.feed, some), want[i].some);
+        CU_ASSERT_EQUAL(car_memory_is_modest(&f.feed, none), want[i].none);
+    }
+    car_shares_lift(&f.feed);
+    CU_ASSERT_FALSE(car_memory_is_modest(&f.feed, none));
+    car_memory_count(much, -40 * MIB);
+    car_memory_count(some, -8 * MIB);
+    feed_close(&f);
+}
+
 int main(void) {
     static const struct car_test tests[] = {
         {"who uses most is first", test_the_most_is_first},
         {"levels for any excess", test_levels},
         {"edges", test_edges},
+        {"newcomers", test_newcomers},
     };
     return car_suite_main("shares", tests, sizeof tests / sizeof *tests);
 }
