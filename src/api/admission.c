@@ -56,3 +56,8 @@ bool car_admission_passes(struct car_call *call, const struct car_cursor *since)
     return is_late(call, since) ? refuse_as_late(call->exchange)
                                 : is_not_too_fast(call->api, call->exchange, call->who.tenant);
 }
+
+bool car_admission_reads(const struct car_call *call) {
+    bool is_old = call->exchange->draining && atomic_load(&call->api->net->succeeded);
+    return is_old ? refuse_as_late(call->exchange) : true;
+}

@@ -20,4 +20,8 @@ bool car_admission_passes(struct car_call *call, const struct car_cursor *since)
  * said yet. */
 bool car_admission_passes_as(const struct car_api *api, struct car_exchange *exchange, struct car_tenant *tenant);
 
+/* Whether what is read of a log here may be told: where another process takes over, it may know more by now. Where not,
+ * it is answered: 503, and when to come back. */
+bool car_admission_reads(const struct car_call *call);
+
 #endif

@@ -6,6 +6,7 @@
 #include "carillon/feed/scan.h"
 #include "carillon/feed/tenant.h"
 
+#include "admission.h"
 #include "call.h"
 #include "respond.h"
 
@@ -42,6 +43,9 @@ static void on_found(struct car_scan *scan) {
 }
 
 void car_event_get(struct car_call *call) {
+    if (!car_admission_reads(call)) {
+        return;
+    }
     uint64_t seq = car_feed_seq_of(call->api->feed, call->who.tenant, call->id);
     if (seq == 0) {
         car_respond_problem(call->exchange, 404, "there is no such event", NULL, NULL);

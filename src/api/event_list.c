@@ -7,6 +7,7 @@
 #include "carillon/feed/scan.h"
 #include "carillon/proto/http.h"
 
+#include "admission.h"
 #include "call.h"
 #include "event_array.h"
 #include "filter.h"
@@ -111,6 +112,9 @@ void car_event_list(struct car_call *call) {
     if (car_http_header_accepts(call->req, "Accept", "text/event-stream") &&
         !car_http_header_accepts(call->req, "Accept", "application/json")) {
         car_event_stream(call);
+        return;
+    }
+    if (!car_admission_reads(call)) {
         return;
     }
     struct listing *l = calloc(1, sizeof *l);

@@ -11,6 +11,7 @@
 #include "carillon/feed/tenant.h"
 #include "carillon/runtime/worker.h"
 
+#include "admission.h"
 #include "call.h"
 #include "respond.h"
 #include "tally.h"
@@ -164,6 +165,9 @@ static void ask_log(struct car_call *call, struct car_log *log) {
 
 void car_event_stats(struct car_call *call) {
     struct car_feed *feed = call->api->feed;
+    if (!car_admission_reads(call)) {
+        return;
+    }
     if (feed->log->ops->ask) {
         ask_log(call, feed->log);
     } else {

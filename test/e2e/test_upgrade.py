@@ -427,6 +427,29 @@ def test_who_had_connected_before_is_let_in(target):
         assert s.codes[former] == 0
 
 
+def test_what_is_read_is_not_old():
+    """Whoever asks the former process, on a connection that it has accepted, is not told less than has been acknowledged."""
+    with Line("--threads", 2, drain="20s") as s:
+        first = s.publish("t", "first")
+        targets = ["/events", "/events?since=0", "/events?q=first", f"/events/{first['id']}", "/events/stats"]
+        begun = [(s.http(), target) for target in targets]
+        heads = [conn.build("GET", target, {"X-Tenant-ID": "t"}) for conn, target in begun]
+        for (conn, _), head in zip(begun, heads):
+            conn.send(head[:-10])
+        former = s.pid
+        s.ask()
+        until(lambda: s.written_pid() != former, "another one serves")
+        for (conn, _), head in zip(begun, heads):
+            conn.send(head[-10:])
+            r = conn.response()
+            problem(r, 503, "unavailable")
+            assert "close" in r.tokens("Connection") and int(r.header("Retry-After")) >= 1
+        until(lambda: s.has_ended(former), "the former one has ended")
+        assert s.codes[former] == 0
+        s.moved()
+        assert s.get("/events", "t").json()["events"] == [first]
+
+
 def test_changes_are_refused_meanwhile_and_kept_before():
     """Tenants and keys go with the store."""
     with Line() as s:
