@@ -60,7 +60,7 @@ def rows(database, table):
 def published(folder, *flags):
     """A database in which a server has stored 220 events of two tenants, and what the WAL index counted meanwhile."""
     database = folder / "log.db"
-    with Server(store=f"sqlite:{database}") as server:
+    with Server("--tenants", "", store=f"sqlite:{database}") as server:
         begun = ceiling.transactions(database)
         code, answer = run_load(server.port, *flags)
         assert code == 0, answer["faults"]

@@ -261,9 +261,7 @@ def test_whoever_ignores_that_it_was_sent_away_keeps_nobody_out(kind):
         assert comes_in(s, kind, "tenant_a", second)
         wire = (deaf if kind == "ws" else deaf.ws).wire.sock
         assert b"\x03\xf0" in wire.recv(1 << 16)  # 1008
-        wire.setblocking(False)
-        with pytest.raises(BlockingIOError):  # and not at its end
-            wire.recv(1)
+        assert wire.recv(1) == b""  # and that is all, whether it answers or not
 
 
 def from_(*hops):
