@@ -185,7 +185,7 @@ def test_where_the_namespace_says_whose_it_is():
 
 
 def test_no_namespace_is_needed_to_count():
-    with serve("--max-connections-per-ip", "2", "--sio-connect-timeout", "300ms") as s:
+    with serve("--max-connections-per-ip", "2", "--sio-connect-timeout", "3s") as s:
         held = [Polling(s.port), Socket(s.port)]
         turned_away(s, "ws", "t")
         turned_away(s, "polling", "t")

@@ -217,7 +217,7 @@ def test_a_payload_that_breaks_off_ends_the_session(server, tenant):
 @pytest.mark.parametrize("packet", ["3", '421["post_event",{"message":"x"}]', '42["nothing"]'])
 def test_a_poller_that_never_polls_is_dropped(packet):
     """However much it says: its pings have reached nobody."""
-    with Server("--ping-interval", "200ms", "--ping-timeout", "300ms", "--threads", "2") as s:
+    with Server("--ping-interval", "1s", "--ping-timeout", "300ms", "--threads", "2") as s:
         polling = Polling(s.port, f"tenant={s.tenant()}")
         polling.send("40")
         until(lambda: polling.request("POST", packet.encode()).status == 400, "it has been dropped", pause=0.05)
@@ -225,7 +225,7 @@ def test_a_poller_that_never_polls_is_dropped(packet):
 
 
 def test_only_a_pong_answers_a_ping():
-    with Server("--ping-interval", "200ms", "--ping-timeout", "300ms") as s:
+    with Server("--ping-interval", "1s", "--ping-timeout", "1s") as s:
         socket = Socket(s.port, f"tenant={s.tenant()}")
         joined(socket)
         assert socket.ws.recv()[1] == b"2"
@@ -284,7 +284,7 @@ def test_a_bad_probe_ends_alone(server, tenant, packet):
 
 
 def test_heartbeat_and_timeout():
-    with Server("--ping-interval", "200ms", "--ping-timeout", "300ms", "--threads", "2") as s:
+    with Server("--ping-interval", "200ms", "--ping-timeout", "2s", "--threads", "2") as s:
         polling = Polling(s.port)
         for _ in range(4):
             assert polling.poll() == ["2"]
@@ -300,7 +300,7 @@ def test_heartbeat_and_timeout():
 
 
 def test_nobody_may_stay_without_a_namespace():
-    with Server("--sio-connect-timeout", "300ms", "--threads", "2") as s:
+    with Server("--sio-connect-timeout", "3s", "--threads", "2") as s:
         tenant = s.tenant()
         idle, stays = Socket(s.port), Socket(s.port, f"tenant={tenant}")
         joined(stays)
