@@ -354,9 +354,9 @@ def test_who_reads_nothing_leaves_all_the_same(tmp_path):
         body = json.dumps({"metadata": {"pad": "x" * 50_000}}).encode()
         for _ in range(200):
             assert s.request("POST", "/events", {**JSON, "X-API-Key": kept}, body).status == 201
-        until(lambda: scrape(s).of("carillon_memory_bytes", "kind")["output"] > 50_000, "they are behind")
-        assert realm.call("DELETE", f"/t/keys/{kid}").status == 204
         speaking = ("websocket", "sse", "socketio")
+        until(lambda: all(scrape(s).of("carillon_slow_readers_total", "transport")[t] for t in speaking), "they are behind")
+        assert realm.call("DELETE", f"/t/keys/{kid}").status == 204
         until(lambda: all(scrape(s).of("carillon_connections", "transport")[t] == 0 for t in speaking), "they are gone")
 
 
